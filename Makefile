@@ -1,0 +1,49 @@
+# Development. Running the proxy takes none of this: python spiffproxy.py
+PYTHON ?= python3
+VENV = .venv/$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
+PYTHONS = $(shell ls -d "$$(pyenv root 2>/dev/null)"/versions/3.*/bin/python 2>/dev/null | grep -vE '/3\.[0-8]\.')
+
+# bytecode is kept, and kept out of the tree
+export PYTHONDONTWRITEBYTECODE =
+export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
+
+.PHONY: help run test test-all lint types minimum check bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## run the proxy, as python spiffproxy.py does
+	$(PYTHON) spiffproxy.py
+
+test: $(VENV)/test ## run the tests (TESTS=… names some)
+	$(VENV)/bin/python -m pytest -q $(TESTS)
+
+test-all: ## run the tests on every Python from 3.9 up that pyenv has
+	@for python in $(PYTHONS); do $(MAKE) --no-print-directory test PYTHON=$$python || exit 1; done
+	@echo "test-all ran on: $(or $(PYTHONS),no other Python; pyenv has none)"
+
+lint: $(VENV)/check ## look for mistakes and for lines that are not formatted
+	$(VENV)/bin/ruff check --no-cache .
+	$(VENV)/bin/ruff format --no-cache --check .
+
+types: $(VENV)/check ## check the types
+	$(VENV)/bin/mypy --cache-dir $(VENV)/mypy
+
+minimum: $(VENV)/check ## check that nothing asks for more than Python 3.9
+	$(VENV)/bin/vermin --target=3.9- --violations --no-tips --quiet spiffproxy.py connectors
+
+check: lint types minimum test test-all ## all of the above: what has to pass
+
+bench: $(VENV)/test ## measure the costs that the README names
+	$(VENV)/bin/python tests/bench.py
+
+clean: ## remove what the tools made
+	rm -rf .venv build dist .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# a stamp for each group of dependencies, made again when pyproject.toml changes
+$(VENV)/test $(VENV)/check: pyproject.toml
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --group $(@F)
+	touch $@

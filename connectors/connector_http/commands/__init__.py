@@ -1,0 +1,1 @@
+"""One command a file: its parameters, and the method that it sends."""

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_http.request import RequestV2
+
+
+@dataclass(repr=False)
+class HeadRequestV2(RequestV2):
+    method = "HEAD"
+
+    url: str
+    headers: dict[str, Any] | None = None
+    params: dict[str, Any] | None = None
+    basic_auth_username: str | None = None
+    basic_auth_password: str | None = None
+    attempts: int | None = None
+    include_response_headers: bool = False

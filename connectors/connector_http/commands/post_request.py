@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_http.request import Request
+
+
+@dataclass(repr=False)
+class PostRequest(Request):
+    method = "POST"
+
+    url: str
+    headers: dict[str, Any] | None = None
+    basic_auth_username: str | None = None
+    basic_auth_password: str | None = None
+    data: Any = None

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_http.request import RequestV2
+
+
+@dataclass(repr=False)
+class PostRequestV2(RequestV2):
+    method = "POST"
+
+    url: str
+    headers: dict[str, Any] | None = None
+    basic_auth_username: str | None = None
+    basic_auth_password: str | None = None
+    data: Any = None
+    body_format: str | None = "json"
+    include_response_headers: bool = False

@@ -1,0 +1,1 @@
+"""The `smtp` connector: mail through any SMTP server."""

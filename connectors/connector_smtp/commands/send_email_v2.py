@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connector_smtp.mail import EmailV2
+
+
+@dataclass(repr=False)
+class SendEmailV2(EmailV2):
+    smtp_host: str
+    smtp_port: int
+    email_subject: str
+    email_body: str
+    email_to: str
+    email_from: str
+    smtp_user: str | None = None
+    smtp_password: str | None = None
+    smtp_starttls: bool | None = None

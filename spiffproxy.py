@@ -1,0 +1,1150 @@
+"""A connector proxy for SpiffArena, in one module of Python's standard library.
+
+    GET  /                              what this is
+    GET  /liveness, /v1/liveness        {"ok": true}
+    GET  /v1/commands                   the commands of every connector
+    GET  /v1/auths                      what one can sign in to
+    POST /v1/do/<connector>/<Command>   run a command
+
+`python spiffproxy.py` serves it; `spiffproxy:app` is the same for any WSGI server.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import hmac
+import importlib
+import inspect
+import json
+import logging
+import os
+import pkgutil
+import re
+import shutil
+import socket
+import socketserver
+import sys
+import textwrap
+import threading
+import time
+import traceback
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field
+from http.client import responses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
+from urllib.parse import quote
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__version__ = "0.1.0"
+__all__ = ["Proxy", "app", "main"]
+
+_logger = logging.getLogger("spiffproxy")
+
+# --- Constants ----------------------------------------------------------------------------------------------------
+
+# SpiffArena gives up on a list after 15 s and on a service task after 45 s: we answer before it does
+_LIST_SECONDS = 10
+_CALL_SECONDS = 40
+
+# between two reads from a client, or two writes to it
+_CLIENT_SECONDS = 20
+
+# what the kernel holds for us while all accepts are behind; 5, the standard server's, drops connections in a burst
+_BACKLOG = 128
+
+_JSON = "application/json"
+_API_KEY_HEADER = "Spiff-Connector-Proxy-Api-Key"
+
+
+# --- Errors -------------------------------------------------------------------------------------------------------
+
+
+class _SettingError(ValueError):
+    """A setting or an argument that makes no sense. The message is one line and names it."""
+
+
+class _Refusal(Exception):
+    """An error as the answer: its HTTP `status`, an `error_code` for boundary events, a `message` for people."""
+
+    def __init__(self, status: int, error_code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+        self.headers = headers or {}
+
+
+# --- Replies ------------------------------------------------------------------------------------------------------
+
+
+class _Reply(NamedTuple):
+    """An answer on its way out."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = _JSON
+    headers: Mapping[str, str] = types.MappingProxyType({})
+
+
+# RFC 8259 knows no NaN; and what is ASCII cannot arrive garbled
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+def _encode_json(value: Any) -> bytes:
+    """Raise TypeError, ValueError or RecursionError where `value` cannot be written as JSON."""
+    return _encode(value).encode("ascii")
+
+
+def _reply_to_refusal(refusal: _Refusal) -> _Reply:
+    """Return the whole version 2 envelope that SpiffArena's backend needs to raise an error by its code."""
+    envelope = {
+        "command_response": {"body": None, "mimetype": _JSON},
+        "command_response_version": 2,
+        "error": {"error_code": refusal.error_code, "message": refusal.message},
+        "spiff__logs": [],
+    }
+    return _Reply(refusal.status, _encode_json(envelope), headers=refusal.headers)
+
+
+# --- Settings -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the environment and the config file say, checked."""
+
+    host: str
+    port: int
+    threads: int
+    max_request_bytes: int
+    cors_origins: frozenset[str]
+    connectors: tuple[str, ...]
+    api_keys: tuple[bytes, ...] = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
+
+
+def _read_settings(environ: Mapping[str, str]) -> _Settings:
+    """Read the settings from `environ` and the config file that it names; the environment wins.
+
+    Raises `_SettingError`.
+    """
+    values = {**_read_config_file(_text(environ, "CONNECTOR_PROXY_CONFIG")), **environ}
+    secrets = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
+    return _Settings(
+        host=_text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1"),
+        port=_number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535),
+        threads=_number(values, "CONNECTOR_PROXY_THREADS", 64, 1, 10_000),
+        max_request_bytes=_number(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40),
+        cors_origins=_read_cors_origins(values),
+        connectors=_read_folders(values),
+        api_keys=tuple(_read_api_keys(values)),
+        config=types.MappingProxyType({name: value for name, value in values.items() if name not in secrets}),
+    )
+
+
+def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
+    value = values.get(name, default)
+    if not isinstance(value, (str, int)):
+        raise _SettingError(f"{name} must be text or a number, not {type(value).__name__}")
+    return str(value).strip() or default
+
+
+def _number(values: Mapping[str, Any], name: str, default: int, lowest: int, highest: int) -> int:
+    text = _text(values, name, str(default))
+    if not re.fullmatch("[0-9]{1,18}", text) or not lowest <= int(text) <= highest:
+        raise _SettingError(f"{name} is {text!r}; it takes a whole number from {lowest} to {highest}")
+    return int(text)
+
+
+def _read_config_file(path: str) -> dict[str, Any]:
+    """Run the Python file at `path` and return its upper-case names, as Flask's `from_pyfile` does."""
+    if not path:
+        return {}
+    names: dict[str, Any] = {"__name__": "config", "__file__": path}
+    try:
+        exec(compile(Path(path).read_bytes(), path, "exec"), names)  # noqa: S102 - the operator's own file
+    except OSError as error:
+        raise _SettingError(f"CONNECTOR_PROXY_CONFIG: {error}") from None
+    except (Exception, SystemExit) as error:
+        # the text of the error is left out: it may hold what the file keeps secret
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        line = lines[-1] if lines else getattr(error, "lineno", "?")
+        raise _SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {type(error).__name__}") from None
+    return {name: value for name, value in names.items() if name.isupper()}
+
+
+def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield the keys of the variable and of the file, which holds one a line."""
+    name, file_name = "CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE"
+    if name in values:
+        key = _text(values, name)
+        if not key:
+            raise _SettingError(f"{name} is set but empty; give it a key, or unset it to serve without one")
+        yield key.encode("utf-8", "surrogateescape")
+    if file_name in values:
+        path = _text(values, file_name)
+        if not path:
+            raise _SettingError(f"{file_name} is set but empty; name the file that holds the key, or unset it")
+        try:
+            lines = Path(path).read_bytes().splitlines()
+        except OSError as error:
+            raise _SettingError(f"{file_name}: {error}") from None
+        if not any(map(bytes.strip, lines)):
+            raise _SettingError(f"{file_name}: {path} holds no key; write one, or several, one a line")
+        yield from filter(None, map(bytes.strip, lines))
+
+
+def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
+    name = "CONNECTOR_PROXY_CORS_ORIGINS"
+    origins = [origin.strip().lower() for origin in _text(values, name).split(",")]
+    for origin in filter(None, origins):
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin):
+            raise _SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
+    return frozenset(filter(None, origins))
+
+
+def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
+    name = "CONNECTOR_PROXY_CONNECTORS"
+    folders = [Path(folder).absolute() for folder in _text(values, name).split(os.pathsep) if folder.strip()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise _SettingError(f"{name}: there is no folder {folder}")
+    return tuple(map(str, folders))
+
+
+# --- Description: what a constructor takes ------------------------------------------------------------------------
+
+
+class _ParameterDescription(TypedDict):
+    id: str
+    type: str
+    required: bool
+
+
+class _Description(TypedDict):
+    id: str
+    parameters: list[_ParameterDescription]
+
+
+class _Parameter(NamedTuple):
+    name: str
+    type: str  # "str", "int", "bool" or "any"
+    required: bool
+    positional_only: bool
+    fallback: Any  # what is passed where a call leaves it out; `_NOTHING` where the constructor sees to that itself
+
+
+_NOTHING = inspect.Parameter.empty
+_NONE_TYPE = type(None)
+_UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
+_ALIAS_TYPE = getattr(typing, "TypeAliasType", ())
+_SIGNATURE_OPTIONS: dict[str, Any] = {}
+if sys.version_info >= (3, 14):  # which evaluates annotations late, and fails on a name that is not there
+    _SIGNATURE_OPTIONS["annotation_format"] = importlib.import_module("annotationlib").Format.FORWARDREF
+
+
+class _Entry:
+    """A command or an authentication: its class, and the parameters of the class's constructor."""
+
+    def __init__(self, entry_id: str, cls: type) -> None:
+        self.id = entry_id
+        self.cls = cls
+        self.parameters: list[_Parameter] = []
+        self.takes_any = False  # the constructor has **kwargs
+        for parameter in _constructor_parameters(cls):
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self.takes_any = True
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                self.parameters.append(_describe_parameter(parameter, cls))
+        # made once, so that binding costs a call no more than a few set operations
+        self.names = frozenset(parameter.name for parameter in self.parameters)
+        self.required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
+        self.positional_only = [parameter for parameter in self.parameters if parameter.positional_only]
+        self.fallbacks = {
+            parameter.name: parameter.fallback
+            for parameter in self.parameters
+            if parameter.fallback is not _NOTHING and not parameter.positional_only
+        }
+
+    def describe(self) -> _Description:
+        """Return what `/v1/commands` and `/v1/auths` say of it, as SpiffArena's protocol defines it."""
+        return {
+            "id": self.id,
+            "parameters": [{"id": p.name, "type": p.type, "required": p.required} for p in self.parameters],
+        }
+
+
+def _constructor_parameters(cls: type) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(cls, **_SIGNATURE_OPTIONS).parameters.values()
+    except ValueError:  # a class that inherits the constructor of a builtin has no signature
+        return ()
+
+
+def _describe_parameter(parameter: inspect.Parameter, cls: type) -> _Parameter:
+    type_name, admits_none = _describe_annotation(parameter.annotation, cls)
+    has_default = parameter.default is not _NOTHING
+    positional_only = parameter.kind is parameter.POSITIONAL_ONLY
+    fallback = None if admits_none and not has_default else _NOTHING
+    if has_default and positional_only:  # the ones behind it cannot be passed without it
+        fallback = parameter.default
+    return _Parameter(parameter.name, type_name, not has_default and not admits_none, positional_only, fallback)
+
+
+def _describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
+    """Return the protocol's name of a type, and whether the type admits None."""
+    try:
+        members = list(_union_members(annotation, cls))
+    except Exception:  # an annotation that cannot be read spoils its own parameter alone
+        return "any", False
+    types_but_none = [member for member in members if member is not _NONE_TYPE]
+    admits_none = len(types_but_none) < len(members)
+    for known in (str, int, bool):
+        if len(types_but_none) == 1 and types_but_none[0] is known:
+            return known.__name__, admits_none
+    return "any", admits_none
+
+
+def _union_members(annotation: Any, cls: type) -> Iterator[Any]:
+    """Yield the types of a union, in whatever way it is spelled, or the one type that the annotation is."""
+    if isinstance(annotation, typing.ForwardRef):
+        annotation = annotation.__forward_arg__
+    origin = typing.get_origin(annotation)
+    if isinstance(annotation, str):
+        yield from _named_members(ast.parse(annotation.strip(), mode="eval").body, cls)
+    elif origin in _UNION_TYPES:
+        for member in typing.get_args(annotation):
+            yield from _union_members(member, cls)
+    elif origin is typing.Annotated:
+        yield from _union_members(typing.get_args(annotation)[0], cls)
+    elif isinstance(annotation, _ALIAS_TYPE):
+        yield from _union_members(annotation.__value__, cls)
+    elif isinstance(annotation, InitVar):
+        yield from _union_members(annotation.type, cls)
+    else:
+        yield _NONE_TYPE if annotation is None else annotation
+
+
+def _named_members(node: ast.expr, cls: type) -> Iterator[Any]:
+    """Yield what an annotation kept as text names, looked up where the class and its bases were written."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):  # `X | Y`, which 3.9 cannot evaluate
+        yield from _named_members(node.left, cls)
+        yield from _named_members(node.right, cls)
+        return
+    code = compile(ast.Expression(node), "<annotation>", "eval")
+    for base in cls.__mro__:
+        try:
+            annotation = eval(code, vars(sys.modules[base.__module__]), vars(base))  # noqa: S307
+        except Exception:  # noqa: S112 - not a name of that module
+            continue
+        yield from _union_members(annotation, cls)
+        return
+    yield node  # an unknown type, but one type of the union nonetheless
+
+
+# --- Foreign code: what keeps it to itself ------------------------------------------------------------------------
+
+
+class _StdoutToStderr:
+    """While foreign code runs in any thread, what is printed goes to stderr: stdout may carry an answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.stdout = self._stdout
+
+
+_stdout_to_stderr = _StdoutToStderr()
+
+
+def _exception_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of a foreign class, with a mistake in its __str__
+        return ""
+
+
+def _log_frames(error: BaseException, message: str, *arguments: object) -> None:
+    """Log where an exception came from, and not its text: that may hold a parameter of the command."""
+    _logger.error(message + "\n%s", *arguments, "".join(traceback.format_tb(error.__traceback__)).rstrip())
+
+
+# --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
+
+
+class _Connector:
+    """A package `connector_<name>`, imported once, when it is first asked for.
+
+    The import runs in a thread of its own: one that hangs holds up nobody who does not need it. What fails is kept
+    as a failure, and the rest goes on.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.package = f"connector_{name}"
+        self.commands: dict[str, _Entry] = {}
+        self.auths: dict[str, _Entry] = {}
+        self.failures: dict[str, str] = {}  # module → reason
+        self._modules: list[str] = []  # those of its subpackages
+        self._imported = threading.Event()
+        self._starting = threading.Lock()
+        self._started = False
+
+    def load(self, seconds: float) -> bool:
+        """Import the connector unless that was done, and return whether it is done within `seconds`."""
+        with self._starting:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._import, name=f"import {self.package}", daemon=True).start()
+        return self._imported.wait(seconds)
+
+    def has_failed(self) -> bool:
+        """Tell whether the package, its `commands`, or all of the modules in there failed."""
+        commands = f"{self.package}.commands"
+        modules = [name for name in self._modules if name.startswith(f"{commands}.")]
+        return (
+            self.package in self.failures
+            or commands in self.failures
+            or (bool(modules) and all(name in self.failures for name in modules))
+        )
+
+    def _import(self) -> None:
+        try:
+            with self._contain(self.package):
+                package = importlib.import_module(self.package)
+                self._collect(package, "commands", "execute", self.commands)
+                self._collect(package, "auths", "app_description", self.auths)
+        finally:
+            self._imported.set()
+
+    def _collect(self, package: types.ModuleType, kind: str, method: str, entries: dict[str, _Entry]) -> None:
+        """Fill `entries` with the classes that have `method`, from the modules of the subpackage `kind`."""
+        if (kind, True) not in _submodules(package):
+            return
+        with self._contain(f"{self.package}.{kind}"):
+            subpackage = importlib.import_module(f"{self.package}.{kind}")
+            names = [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
+            self._modules += names
+            for name in names:
+                with self._contain(name):
+                    for cls in _find_classes(importlib.import_module(name), method):
+                        self._add(entries, cls)
+
+    def _add(self, entries: dict[str, _Entry], cls: type) -> None:
+        entry = _Entry(f"{self.name}/{cls.__name__}", cls)
+        if entries.setdefault(cls.__name__, entry) is not entry:
+            first = entries[cls.__name__].cls.__module__
+            _logger.warning("%s: the one of %s is left out, the one of %s is used", entry.id, cls.__module__, first)
+
+    @contextmanager
+    def _contain(self, module_name: str) -> Iterator[None]:
+        try:
+            with _stdout_to_stderr:
+                yield
+        except BaseException as error:  # sys.exit() included
+            self.failures[module_name] = f"{type(error).__name__}: {_exception_text(error)}"
+            _logger.exception("%s cannot be imported and is left out", module_name)
+
+
+def _submodules(package: types.ModuleType) -> list[tuple[str, bool]]:
+    """Return the names of a package's modules, sorted, each with whether it is a package itself."""
+    return sorted((module.name, module.ispkg) for module in pkgutil.iter_modules(package.__path__))
+
+
+def _find_classes(module: types.ModuleType, method: str) -> list[type]:
+    """Return the public, concrete classes that a module defines and that have `method`, by name."""
+    classes = [
+        cls
+        for cls in dict.fromkeys(value for value in vars(module).values() if issubclass(type(value), type))
+        if cls.__module__ == module.__name__
+        and not cls.__name__.startswith("_")
+        and not inspect.isabstract(cls)
+        and not getattr(cls, "_is_protocol", False)
+        and not issubclass(cls, (BaseException, enum.Enum))
+        and callable(getattr(cls, method, None))
+    ]
+    return sorted(classes, key=lambda cls: cls.__name__)
+
+
+class _Connectors:
+    """Every connector that can be found: in the given folders, among what is installed, beside this module."""
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        _extend_sys_path(list(folders))
+        packages = [module.name for module in pkgutil.iter_modules() if module.ispkg]
+        names = sorted(name[len("connector_") :] for name in packages if name.startswith("connector_"))
+        self._by_name = {name: _Connector(name) for name in names}
+        self._listings: dict[str, bytes] = {}
+
+    def __iter__(self) -> Iterator[_Connector]:
+        return iter(self._by_name.values())
+
+    def find_command(self, connector_name: str, command_name: str) -> _Entry:
+        """Import what is needed to return a command; raise a refusal that says what there is instead."""
+        connector = self._by_name.get(connector_name)
+        if connector is None:
+            raise _Refusal(
+                404, "command_not_found", f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
+            )
+        if not connector.load(_CALL_SECONDS):
+            reason = f"{connector.package} is still being imported, for more than {_CALL_SECONDS} s"
+            raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
+        if command_name in connector.commands:
+            return connector.commands[command_name]
+        failures = "".join(f"; {name} cannot be imported: {reason}" for name, reason in connector.failures.items())
+        if connector.has_failed():
+            message = f"The connector {connector_name!r} is broken{failures}. The proxy's log has the details."
+            raise _Refusal(503, "connector_unavailable", message)
+        message = f"The connector {connector_name!r} has no command {command_name!r}; {_name_all(connector.commands)}"
+        raise _Refusal(404, "command_not_found", message + failures)
+
+    def list_entries(self, kind: str) -> bytes:
+        """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
+        if kind not in self._listings:
+            loaded = self.load_all()
+            body = _encode_json(
+                [entry.describe() for connector in loaded for entry in getattr(connector, kind).values()]
+            )
+            if len(loaded) < len(self._by_name):
+                return body
+            self._listings[kind] = body
+        return self._listings[kind]
+
+    def load_all(self) -> list[_Connector]:
+        """Import all connectors and return those that are done in time, so that one that hangs hides no other."""
+        deadline = time.monotonic() + _LIST_SECONDS
+        loaded = []
+        for connector in self:
+            if connector.load(max(deadline - time.monotonic(), 0.2)):
+                loaded.append(connector)
+            else:
+                _logger.warning("%s is still being imported and not listed yet", connector.package)
+        return loaded
+
+
+def _extend_sys_path(folders: list[str]) -> None:
+    """Put `folders` in front, and what is bundled with this module behind all that is installed."""
+    bundled = str(Path(__file__).absolute().parent / "connectors")
+    others = [entry for entry in sys.path if entry not in folders]
+    if bundled not in others and Path(bundled).is_dir():
+        others.append(bundled)
+    sys.path[:] = folders + others
+
+
+def _name_all(names: Iterable[str]) -> str:
+    return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+# --- Execution ----------------------------------------------------------------------------------------------------
+
+
+def _bind(entry: _Entry, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of the constructor; raise a refusal that names what is missing or unknown."""
+    missing = entry.required - values.keys()
+    # nothing else can be called `self`, not even where **kwargs takes the rest
+    unknown = (values.keys() & {"self"} if entry.takes_any else values.keys()) - entry.names
+    if missing or unknown:
+        raise _refuse_parameters(entry, missing, unknown)
+    keywords = {**entry.fallbacks, **values}
+    return [keywords.pop(parameter.name, parameter.fallback) for parameter in entry.positional_only], keywords
+
+
+def _refuse_parameters(entry: _Entry, missing: Iterable[str], unknown: Iterable[str]) -> _Refusal:
+    complaints = {"missing": missing, "unknown": unknown}
+    found = [f"{what}: {', '.join(sorted(names))}" for what, names in complaints.items() if names]
+    takes = [parameter.name + " (required)" * parameter.required for parameter in entry.parameters]
+    message = f"{entry.id}: {'; '.join(found)}. It takes {', '.join(takes) or 'no parameters'}."
+    return _Refusal(400, "invalid_parameters", message)
+
+
+def _execute(entry: _Entry, body: dict[str, Any], config: Mapping[str, Any], slots: threading.Semaphore) -> _Reply:
+    """Run a command with the body of a service task's call, and return its result as SpiffArena reads it.
+
+    Raises `_Refusal`: 400 for parameters that do not fit, 503 where `slots` has none left, 500 where the command
+    raises or returns what is no result.
+    """
+    arguments, keywords = _bind(entry, {name: value for name, value in body.items() if not name.startswith("spiff__")})
+    task_data = body.get("spiff__task_data")
+    call = [config, {} if task_data is None else task_data]
+    callback_url = body.get("spiff__callback_url")
+    if not slots.acquire(blocking=False):
+        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
+        raise _Refusal(503, "too_busy", message, {"Retry-After": "1"})
+    try:
+        with _stdout_to_stderr:
+            command = entry.cls(*arguments, **keywords)
+            if callback_url and callable(getattr(command, "execute_async", None)):
+                result, asynchronous = command.execute_async(*call, callback_url=callback_url), True
+            else:
+                result, asynchronous = command.execute(*call), False
+    except BaseException as error:  # foreign code may raise SystemExit, too
+        _log_frames(error, "%s raised %s", entry.id, type(error).__name__)
+        raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
+    finally:
+        slots.release()
+    try:
+        return _reply_to_result(result, asynchronous=asynchronous)
+    except Exception as error:  # mostly ours, but a foreign mapping can raise anything
+        message = f"{entry.id} returned no valid result: {_exception_text(error)}"
+        raise _Refusal(500, "invalid_response", message) from None
+
+
+def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
+    """Raise TypeError, ValueError or RecursionError where `result` is none that the protocol knows."""
+    if not isinstance(result, Mapping):
+        raise TypeError(f"it is no mapping, but of type {type(result).__name__}")
+    version = _read_version(result)
+    if version > 1:
+        result = _complete_envelope(result, version)
+    elif not asynchronous:
+        return _reply_version_1(result)
+    # 202 promises SpiffArena that the callback URL will be called
+    return _Reply(202 if asynchronous else 200, _encode_json(dict(result)))
+
+
+def _read_version(result: Mapping[str, Any]) -> float:
+    version = result.get("command_response_version")
+    if isinstance(version, str) and re.fullmatch("[0-9]{1,9}", version.strip()):
+        return int(version)
+    return version if isinstance(version, (int, float)) else 1
+
+
+def _complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, Any]:
+    """Return a version 2 envelope with what the command left out and SpiffArena's backend falls over."""
+    response, error, logs = (result.get(key) for key in ("command_response", "error", "spiff__logs"))
+    response = {} if response is None else response
+    for key, value in ("command_response", response), ("error", error or {}):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"its {key} is no mapping, but of type {type(value).__name__}")
+    return {
+        **result,
+        "command_response_version": version,
+        "command_response": {"body": None, **response, "mimetype": response.get("mimetype") or _JSON},
+        "error": _complete_error(error) if error else None,
+        "spiff__logs": [logs] if isinstance(logs, str) else logs or [],
+    }
+
+
+def _complete_error(error: Mapping[str, Any]) -> dict[str, Any]:
+    code, message = error.get("error_code"), error.get("message")
+    return {
+        **error,
+        "error_code": "unspecified_error" if code is None else str(code),
+        "message": "" if message is None else message,
+    }
+
+
+def _reply_version_1(result: Mapping[str, Any]) -> _Reply:
+    if "response" not in result:
+        raise ValueError(
+            f"it has no 'response' (nor a command_response_version of 2), only: {', '.join(map(str, result))}"
+        )
+    response, status, mimetype = result["response"], result.get("status"), result.get("mimetype")
+    status = 200 if status is None else int(status) if _is_status(status) else 0
+    if not 200 <= status <= 599:
+        raise ValueError(f"its status is {result['status']!r}, and not within 200 to 599")
+    mimetype = _JSON if mimetype is None else mimetype
+    if not isinstance(mimetype, str) or not re.fullmatch("[ -~]+", mimetype):
+        raise ValueError(f"its mimetype is {mimetype!r}")
+    if mimetype.lower().startswith("text/") and "charset" not in mimetype.lower():
+        mimetype += "; charset=utf-8"  # SpiffArena would read latin-1
+    # a 202 would have SpiffArena wait for a callback that nobody was asked to make
+    return _Reply(200 if status == 202 else status, _encode_response(response), mimetype)
+
+
+def _is_status(status: Any) -> bool:
+    return type(status) is int or (isinstance(status, str) and bool(re.fullmatch("[0-9]{3}", status.strip())))
+
+
+def _encode_response(response: Any) -> bytes:
+    if response is None:
+        return b""
+    if isinstance(response, str):
+        return response.encode()
+    if isinstance(response, bytes):
+        return response
+    return _encode_json(dict(response) if isinstance(response, Mapping) else response)
+
+
+# --- Requests: the body of a call ---------------------------------------------------------------------------------
+
+
+def _read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
+    """Return the JSON object that a request carries, `{}` where its body is empty.
+
+    Raises `_Refusal`, in the order 415, 411 or 400 for the length, 413, 408 or 400 for the body.
+    """
+    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type != _JSON:  # which a page in a browser cannot send to another site without asking (CORS)
+        message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {_JSON}"
+        raise _Refusal(415, "unsupported_media_type", message)
+    body = _read_body(environ["wsgi.input"], _read_length(environ, limit), limit)
+    parameters = _parse_json(body) if body else {}
+    if not isinstance(parameters, dict):
+        message = f"The body must be a JSON object, not of type {type(parameters).__name__}"
+        raise _Refusal(400, "invalid_json", message)
+    return parameters
+
+
+def _read_length(environ: WSGIEnvironment, limit: int) -> int | None:
+    """Return the bytes of the body, or None where the server ends it by itself (`wsgi.input_terminated`)."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length or "HTTP_TRANSFER_ENCODING" in environ:
+        if environ.get("wsgi.input_terminated"):
+            return None
+        raise _Refusal(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
+    if not re.fullmatch("[0-9]+", length):
+        raise _Refusal(
+            400, "invalid_content_length", f"The Content-Length is {length[:100]!r}, which is no plain number"
+        )
+    if len(length) > 18 or int(length) > limit:
+        raise _refuse_size(limit)
+    return int(length)
+
+
+def _refuse_size(limit: int) -> _Refusal:
+    message = f"The body has more than {limit} bytes, which is as much as CONNECTOR_PROXY_MAX_REQUEST_BYTES allows"
+    return _Refusal(413, "request_too_large", message)
+
+
+def _read_body(stream: Any, length: int | None, limit: int) -> bytes:
+    wanted = limit + 1 if length is None else length
+    parts = []
+    try:
+        while wanted and (part := stream.read(wanted)):
+            parts.append(part)
+            wanted -= len(part)
+    except (TimeoutError, socket.timeout):  # two classes on 3.9
+        raise _Refusal(408, "request_timeout", "The body did not arrive in time; send it again") from None
+    except Exception as error:  # each server has its own for a client that is gone or sends nonsense
+        raise _Refusal(400, "incomplete_request", f"The body cannot be read: {type(error).__name__}") from None
+    if length is None and not wanted:
+        raise _refuse_size(limit)
+    if length is not None and wanted:
+        raise _Refusal(400, "incomplete_request", f"The body ends after {length - wanted} of {length} bytes")
+    return b"".join(parts)
+
+
+def _parse_json(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8-sig")
+        return _parse(text)
+    except UnicodeDecodeError as error:
+        message = f"it is not UTF-8 at byte {error.start}"
+    except json.JSONDecodeError as error:
+        message = str(error)
+    except ValueError:
+        reason = "a number must be finite, and have no more than 4300 digits"
+        message = str(json.JSONDecodeError(reason, text, _find_odd_number(text)))
+    except RecursionError:
+        message = "it is nested too deeply"
+    raise _Refusal(400, "invalid_json", f"The body is not JSON: {message}")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON (RFC 8259)")
+
+
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def _find_odd_number(text: str) -> int:
+    """Return where, outside of strings, NaN, Infinity, or a number too long for Python begins."""
+    in_string = False
+    for token in re.finditer(r'\\.|"|NaN|-?Infinity|[0-9]+', text):
+        if token[0] == '"':
+            in_string = not in_string
+        elif not in_string and (not token[0].isdigit() or len(token[0]) > 4300):
+            return token.start()
+    return 0
+
+
+# --- The application ----------------------------------------------------------------------------------------------
+
+
+class Proxy:
+    """The connector proxy, a WSGI application (PEP 3333).
+
+    Its settings are read from `environ`, a mapping shaped like `os.environ`, which is the default. Raises ValueError,
+    with one line that names the setting, where one makes no sense. Between requests it keeps nothing but the
+    connectors that it has imported.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._settings = _read_settings(os.environ if environ is None else environ)
+        self._connectors = _Connectors(self._settings.connectors)
+        self._slots = threading.BoundedSemaphore(self._settings.threads)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request; whatever happens, with something that SpiffArena can read."""
+        try:
+            reply = self._answer(environ)
+        except _Refusal as refusal:
+            reply = _reply_to_refusal(refusal)
+        except Exception as error:
+            _log_frames(error, "the proxy itself raised %s", type(error).__name__)
+            reply = _reply_to_refusal(_Refusal(500, "internal_error", "The proxy has a fault; its log says where."))
+        headers = [*reply.headers.items(), *self._allow_origin(environ, reply)]
+        has_body = reply.status not in (204, 304)
+        if has_body:
+            headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
+        start_response(f"{reply.status} {responses.get(reply.status, 'Unknown')}", headers)
+        return [reply.body] if has_body and environ["REQUEST_METHOD"] != "HEAD" else []
+
+    def _answer(self, environ: WSGIEnvironment) -> _Reply:
+        """Find the route and hand over to it; refuse in the order of SpiffArena's protocol."""
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        segments = [segment for segment in path.split("/") if segment]  # a base URL may end in a slash
+        route = _ROUTES.get("/".join(segments[:2]) + "/*" * len(segments[2:]))
+        if route is None:
+            message = f"No such path: {path[:200]!r}. There are /v1/commands, /v1/auths, /v1/do/<connector>/<Command>"
+            raise _Refusal(404, "not_found", message)
+        allow = {"Allow": ", ".join(route.methods)}
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            return _Reply(204, headers=allow)
+        if route.guarded and not self._has_key(environ):
+            return _Reply(401, _encode_json({"error": "Unauthorized"}))
+        if method not in route.methods:
+            raise _Refusal(405, "method_not_allowed", f"This path takes {allow['Allow']}, not {method[:20]}", allow)
+        return route.answer(self, environ, segments[2:])
+
+    def _has_key(self, environ: WSGIEnvironment) -> bool:
+        """Compare the key that was sent with each of ours, as bytes and in constant time."""
+        sent = environ.get("HTTP_SPIFF_CONNECTOR_PROXY_API_KEY", "")
+        # beyond ASCII, Python's clients send latin-1 and others UTF-8
+        forms = sent.encode("latin-1", "replace"), sent.encode("utf-8", "replace")
+        keys = self._settings.api_keys
+        matches = [hmac.compare_digest(form, key) for key in keys for form in forms]
+        return any(matches) or not keys
+
+    def _allow_origin(self, environ: WSGIEnvironment, reply: _Reply) -> list[tuple[str, str]]:
+        """Return the CORS headers, for pages of the listed origins."""
+        origin, listed = environ.get("HTTP_ORIGIN", ""), self._settings.cors_origins
+        is_listed = origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin))
+        if not is_listed or not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
+            return []
+        headers = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
+        if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in reply.headers:
+            headers += [
+                ("Access-Control-Allow-Methods", reply.headers["Allow"]),
+                ("Access-Control-Allow-Headers", f"Content-Type, {_API_KEY_HEADER}"),
+            ]
+        return headers
+
+    def _show_index(self, environ: WSGIEnvironment, _: list[str]) -> _Reply:
+        text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
+        return _Reply(200, text.encode(), "text/plain; charset=utf-8")
+
+    def _show_liveness(self, *_: object) -> _Reply:
+        return _Reply(200, b'{"ok": true}')
+
+    def _list_commands(self, *_: object) -> _Reply:
+        return _Reply(200, self._connectors.list_entries("commands"))
+
+    def _list_auths(self, *_: object) -> _Reply:
+        return _Reply(200, self._connectors.list_entries("auths"))
+
+    def _do(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
+        return self._run(names, _read_json(environ, self._settings.max_request_bytes))
+
+    def _run(self, names: list[str], body: dict[str, Any]) -> _Reply:
+        command = self._connectors.find_command(*names)
+        return _execute(command, body, self._settings.config, self._slots)
+
+
+class _Route(NamedTuple):
+    methods: tuple[str, ...]
+    answer: Callable[[Proxy, WSGIEnvironment, list[str]], _Reply]
+    guarded: bool = False  # asks for the key
+
+
+_READ, _CALL = ("GET", "HEAD", "OPTIONS"), ("POST", "OPTIONS")
+_ROUTES = {
+    "": _Route(_READ, Proxy._show_index),
+    "liveness": _Route(_READ, Proxy._show_liveness),
+    "v1/liveness": _Route(_READ, Proxy._show_liveness),
+    "v1/commands": _Route(_READ, Proxy._list_commands, guarded=True),
+    "v1/auths": _Route(_READ, Proxy._list_auths, guarded=True),
+    "v1/do/*/*": _Route(_CALL, Proxy._do, guarded=True),
+}
+
+app: Proxy
+
+
+def __getattr__(name: str) -> Any:
+    """Make `spiffproxy.app` from the environment when it is first asked for (PEP 562)."""
+    if name == "app":
+        return globals().setdefault("app", Proxy())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# --- The built-in server ------------------------------------------------------------------------------------------
+
+
+class _ResponseWriter(ServerHandler):
+    os_environ: dict[str, str] = {}  # noqa: RUF012 - wsgiref's would be the process's, secrets and all
+    server_software = "spiffproxy"
+    request_handler: _RequestHandler
+    status: str | None
+    headers_sent: bool
+
+    def finish_content(self) -> None:
+        """Send the headers where there is no body; the parent's `Content-Length: 0` may not stand in a 204."""
+        if not self.headers_sent:
+            self.send_headers()
+
+    def log_exception(self, exc_info: Any) -> None:
+        _log_frames(exc_info[1], "the proxy itself raised %s", type(exc_info[1]).__name__)
+
+
+class _RequestHandler(WSGIRequestHandler):
+    """The conversation with one client: one request, one answer, one line in the log."""
+
+    timeout = _CLIENT_SECONDS
+    wbufsize = -1  # one send for the headers and the body, instead of one for each header
+    disable_nagle_algorithm = True
+    command = path = ""
+    server: _Server
+
+    def handle(self) -> None:
+        """Do what the parent does, but say that there are threads, and let no request go without a line in the log."""
+        self.started = time.perf_counter()
+        self.raw_requestline = self.rfile.readline(65537)
+        if len(self.raw_requestline) > 65536:
+            self.send_error(414)
+        elif self.parse_request():
+            writer = _ResponseWriter(self.rfile, self.wfile, sys.stderr, self.get_environ())  # type: ignore[arg-type]
+            writer.request_handler = self
+            writer.run(self.server.application)
+            if writer.status is not None:  # the client hung up, and the parent left it at that
+                writer.close()
+
+    def get_environ(self) -> WSGIEnvironment:
+        self.path = self._path_and_query()
+        environ = super().get_environ()
+        if "content-type" not in self.headers:
+            del environ["CONTENT_TYPE"]  # the parent makes one up
+        lengths = self.headers.get_all("content-length", [])
+        environ["CONTENT_LENGTH"] = ", ".join(lengths)  # the parent takes the first of several
+        return environ
+
+    def version_string(self) -> str:
+        """Return the `Server` header, without the version of Python."""
+        return "spiffproxy"
+
+    def _path_and_query(self) -> str:
+        """Return the target without the host, user and password that it may begin with (RFC 9112 section 3.2.2)."""
+        return re.sub("^https?://[^/?]*", "", self.path, flags=re.IGNORECASE)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no HTTP; the standard `message` is left out, since it repeats what the client sent."""
+        reply = _reply_to_refusal(_Refusal(code, "bad_request", f"This is no request: {responses[code]}"))
+        self.request_version = "HTTP/1.1"  # which a request that cannot be read has not set
+        self.send_response(code)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        path = self._path_and_query().partition("?")[0]
+        path = quote(path, safe="/%:@!$&'()*+,;=~") if path.startswith("/") else "-"
+        milliseconds = (time.perf_counter() - self.started) * 1000
+        _logger.info("%s %s %s %s %.1f ms", self.command or "-", path, code, size, milliseconds)
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """The standard WSGI server, with a thread for each connection."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = _BACKLOG
+
+    def __init__(self, settings: _Settings, application: WSGIApplication) -> None:
+        self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        super().__init__((settings.host, settings.port), _RequestHandler)
+        self.application: WSGIApplication = application
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # and not HTTPServer's, which asks DNS for our name
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            _logger.info("a client hung up or was too slow: %s", type(error).__name__)
+        elif error:
+            _log_frames(error, "the server raised %s", type(error).__name__)
+
+
+def _serve(proxy: Proxy) -> None:
+    """Serve until interrupted."""
+    settings = proxy._settings
+    try:
+        server = _Server(settings, proxy)
+    except (OSError, OverflowError) as error:
+        raise _SettingError(f"cannot listen on {settings.host} port {settings.port}: {error}") from None
+    with server:
+        host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
+        connectors = ", ".join(connector.name for connector in proxy._connectors) or "none"
+        key = "a key is asked for" if settings.api_keys else "no key is asked for"
+        _logger.info("listening on http://%s:%s; connectors: %s; %s", host, server.server_port, connectors, key)
+        if not settings.api_keys and not re.match(r"127\.|::1$", server.server_name):
+            _logger.warning("other hosts can run commands without a key; set CONNECTOR_PROXY_API_KEY")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            _logger.info("stopped")
+
+
+# --- The command line ---------------------------------------------------------------------------------------------
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit status: 1 for a failure, 2 for what was asked for wrongly."""
+    arguments = _parse_arguments(sys.argv[1:] if argv is None else argv)
+    flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
+    if "CONNECTOR_PROXY_CONNECTORS" in flags:
+        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
+    try:
+        proxy = Proxy({**os.environ, **flags})
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+        if arguments.command == "list":
+            return _print_list(proxy)
+        if arguments.command == "call":
+            return _print_call(proxy, arguments.id, arguments.parameters)
+        _serve(proxy)
+    except _SettingError as error:
+        print(f"spiffproxy: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse_arguments(argv: list[str]) -> Any:
+    """Parse the arguments; a flag is kept under the name of the variable that it stands for."""
+    import argparse
+
+    def add(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str, action: str = "store") -> None:
+        name = "CONNECTOR_PROXY_" + flag[2:].upper()
+        parser.add_argument(flag, metavar=metavar, dest=name, action=action, help=f"{text} ({name})")
+
+    parser = argparse.ArgumentParser(prog="spiffproxy", description="A connector proxy for SpiffArena.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command")
+    serve = commands.add_parser("serve", help="serve the connectors over HTTP; the default")
+    add(serve, "--host", "ADDRESS", "the address to listen on, 127.0.0.1 unless set")
+    add(serve, "--port", "NUMBER", "the port, 7004 unless set; 0 lets the system choose")
+    add(serve, "--threads", "NUMBER", "how many commands may run at once, 64 unless set")
+    listing = commands.add_parser("list", help="print the commands, the authentications, and what is broken")
+    call = commands.add_parser("call", help="run one command here and print its answer")
+    call.add_argument("id", metavar="CONNECTOR/COMMAND")
+    call.add_argument("parameters", metavar="name=text | name:=json", nargs="*")
+    for subparser in (serve, listing, call):
+        add(subparser, "--connectors", "FOLDER", "a folder of connectors; may be given again", action="append")
+        add(subparser, "--config", "FILE", "a Python file; commands see its upper-case names")
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
+        argv = ["serve", *argv]
+    return parser.parse_args(argv)
+
+
+def _print_list(proxy: Proxy) -> int:
+    out, connectors = sys.stdout, proxy._connectors
+    loaded = connectors.load_all()
+    late = {c.package: "still being imported" for c in connectors if c not in loaded}
+    broken = {module: reason for connector in loaded for module, reason in connector.failures.items()}
+    sections = {
+        "Commands (* required)": _summarize(entry for c in loaded for entry in c.commands.values()),
+        "Authentications": _summarize(entry for c in loaded for entry in c.auths.values()),
+        "Broken": {**broken, **late},
+    }
+    for title, rows in sections.items():
+        if rows:
+            print(f"{title}\n{_format_rows(rows)}\n", file=out)
+    return 1 if sections["Broken"] else 0
+
+
+def _summarize(entries: Iterable[_Entry]) -> dict[str, str]:
+    """Return the parameters of each entry in a line, by its id."""
+
+    def summary(parameter: _Parameter) -> str:
+        type_name = "" if parameter.type == "any" else f": {parameter.type}"
+        return f"{parameter.name}{'*' * parameter.required}{type_name}"
+
+    return {entry.id: ", ".join(map(summary, entry.parameters)) for entry in entries}
+
+
+def _format_rows(rows: Mapping[str, str]) -> str:
+    """Return an aligned table of two columns, the second wrapped at the width of the terminal."""
+    left = max(map(len, rows))
+    right = max(shutil.get_terminal_size().columns - left - 4, 30)
+    lines = []
+    for name, text in rows.items():
+        for part in textwrap.wrap(text, right, break_on_hyphens=False) or [""]:
+            lines.append(f"  {name:{left}}  {part}".rstrip())
+            name = ""
+    return "\n".join(lines)
+
+
+def _print_call(proxy: Proxy, command_id: str, arguments: list[str]) -> int:
+    out = sys.stdout
+    body = dict(map(_parse_argument, arguments))
+    try:
+        reply = proxy._run(command_id.split("/", 1) if "/" in command_id else [command_id, ""], body)
+    except _Refusal as refusal:
+        reply = _reply_to_refusal(refusal)
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        print(text, file=out)
+        return 0 if reply.status < 300 else 1
+    print(json.dumps(answer, indent=2), file=out)
+    return 0 if reply.status < 300 and not _holds_error(answer) else 1
+
+
+def _parse_argument(argument: str) -> tuple[str, Any]:
+    match = re.fullmatch(r"([^=:]+)(:?=)(.*)", argument, re.DOTALL)
+    if not match:
+        raise _SettingError(f"{argument!r} is no parameter; write name=text, or name:=json for what is not text")
+    name, sign, value = match.groups()
+    if sign == "=":
+        return name, value
+    try:
+        return name, _parse(value)
+    except ValueError as error:
+        raise _SettingError(f"the value of {name} is not JSON: {error}; for text write {name}=…") from None
+
+
+def _holds_error(answer: Any) -> bool:
+    """Tell whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
+    if not isinstance(answer, dict):
+        return False
+    response = answer.get("command_response")
+    status = response.get("http_status") if isinstance(response, dict) else None
+    return bool(answer.get("error")) or (isinstance(status, int) and status >= 300)
+
+
+if __name__ == "__main__":
+    sys.modules["spiffproxy"] = sys.modules["__main__"]  # a connector that imports it gets this one, not a second
+    sys.exit(main())

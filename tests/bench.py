@@ -1,0 +1,225 @@
+"""Measure what the proxy costs. Run by `make bench`; prints ratios, so that machines compare. Asserts nothing.
+
+With bytecode compiled and logging off; medians of several rounds, the things compared taking turns.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+COMMAND = """
+class {name}:
+    def __init__(self, text: str, count: int = 1):
+        self.text = text
+
+    def execute(self, config, task_data):
+        return {{
+            "command_response": {{"body": {{"text": self.text}}, "mimetype": "application/json", "http_status": 200}},
+            "command_response_version": 2,
+            "error": None,
+            "spiff__logs": [],
+        }}
+"""
+# what SpiffArena sends, with a small workflow's data
+BODY = {
+    "text": "hello",
+    "spiff__task_data": {f"field_{number}": {"value": "text" * 5, "count": number} for number in range(20)},
+    "spiff__callback_url": "http://localhost:7000/v1.0/tasks/1/5e8f6a4e-7a53-4b0f-9d9c-1f8d6b3d3a11/callback",
+    "spiff__process_instance_id": 1,
+    "spiff__process_model_identifier": "examples/0-1-hello",
+    "spiff__task_id": "5e8f6a4e-7a53-4b0f-9d9c-1f8d6b3d3a11",
+}
+
+
+def bare(environ, start_response):
+    """Read and write the same JSON, and nothing else: what any proxy has to do."""
+    body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    answer = json.dumps(
+        {
+            "command_response": {"body": {"text": body["text"]}, "mimetype": "application/json", "http_status": 200},
+            "command_response_version": 2,
+            "error": None,
+            "spiff__logs": [],
+        }
+    ).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+def environ(method, path, body=b""):
+    return {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+
+
+def microseconds(application, method, path, body=b"", calls=2000):
+    """Return the time of one call."""
+    environs = [environ(method, path, body) for _ in range(calls)]
+    start = time.perf_counter()
+    for one in environs:
+        application(one, lambda status, headers: None)
+    return (time.perf_counter() - start) / calls * 1e6
+
+
+def take_turns(rounds, **measures):
+    """Return the median of each measure, the measures taking turns so that the machine's moods hit all alike."""
+    results = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            results[name].append(measure())
+    return {name: median(values) for name, values in results.items()}
+
+
+def write_connectors(folder, commands, per_connector=20):
+    """Write that many commands into a folder, and return it."""
+    for start in range(0, commands, per_connector):
+        package = Path(folder) / f"connector_bench{start // per_connector}" / "commands"
+        package.mkdir(parents=True)
+        (package.parent / "__init__.py").touch()
+        (package / "__init__.py").touch()
+        names = [f"Command{number}" for number in range(min(per_connector, commands - start))]
+        (package / "many.py").write_text("\n".join(COMMAND.format(name=name) for name in names))
+    return str(folder)
+
+
+def bench_calls():
+    from spiffproxy import Proxy
+
+    body = json.dumps(BODY).encode()
+    measures = {"bare": lambda: microseconds(bare, "POST", "/", body)}
+    with tempfile.TemporaryDirectory() as parent:
+        for count in 1, 100, 1000:
+            # a process of its own for each: the names are the same
+            folder = write_connectors(Path(parent) / str(count), count)
+            measures[str(count)] = in_process(
+                f"from spiffproxy import Proxy; app = Proxy({{'CONNECTOR_PROXY_CONNECTORS': {folder!r}}})",
+                f"bench.microseconds(app, 'POST', '/v1/do/bench0/Command0', {body!r})",
+            )
+        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": str(Path(parent) / "1000")})
+        measures["list"] = lambda: microseconds(proxy, "GET", "/v1/commands")
+        proxy({**environ("GET", "/v1/commands")}, lambda status, headers: None)
+        results = take_turns(9, **measures)
+    for count in 1, 100, 1000:
+        print(f"call with {count:4} commands installed   {results[str(count)] / results['bare']:.2f} × a bare function")
+    print(f"/v1/commands with 1000 commands     {results['list'] / results['bare']:.2f} × a bare function")
+    print(f"(the bare function: {results['bare']:.1f} µs for {len(body)} bytes)")
+
+
+def in_process(setup, expression):
+    """Return a function that evaluates an expression in a process of its own, where `setup` has run."""
+    loop = (
+        f"import sys, bench, logging\nlogging.disable()\n{setup}\nfor _ in sys.stdin: print({expression}, flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", loop],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def measure():
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    measure()
+    return measure
+
+
+WSGIREF = """
+from wsgiref.simple_server import make_server
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "12")])
+    return [b'{"ok": true}']
+make_server("127.0.0.1", PORT, application).serve_forever()
+"""
+
+
+def seconds_to_first_answer(arguments):
+    """Start a server and return the time until it has answered."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *(argument.replace("PORT", str(port)) for argument in arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port)) as connection:
+                    connection.sendall(b"GET /liveness HTTP/1.0\r\n\r\n")
+                    if connection.recv(1000):
+                        return time.perf_counter() - start
+            except ConnectionRefusedError:
+                time.sleep(0.001)  # not up yet; this is the resolution
+    finally:
+        process.kill()
+        process.wait()
+
+
+def bench_start():
+    results = take_turns(
+        15,
+        bare=lambda: seconds_to_first_answer(["-c", WSGIREF]),
+        ours=lambda: seconds_to_first_answer([str(ROOT / "spiffproxy.py"), "--port", "PORT"]),
+    )
+    ratio, milliseconds = results["ours"] / results["bare"], results["bare"] * 1000
+    print(f"start to first answer               {ratio:.2f} × a bare wsgiref server ({milliseconds:.0f} ms)")
+
+
+MEMORY = """
+import bench, json, logging, resource, sys
+logging.disable()
+from spiffproxy import Proxy
+app = Proxy({'CONNECTOR_PROXY_CONNECTORS': sys.argv[1]})
+def call(size):
+    body = json.dumps({"text": "x", "spiff__task_data": {"file": "A" * size}}).encode()
+    environ = bench.environ("POST", "/v1/do/bench0/Command0", body)
+    del body
+    assert app(environ, lambda status, headers: None)
+call(10)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+size = int(sys.argv[2])
+call(size)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / size)
+"""
+
+
+def bench_memory():
+    with tempfile.TemporaryDirectory() as folder:
+        write_connectors(folder, 1)
+        ended = subprocess.run(
+            [sys.executable, "-c", MEMORY, folder, str(20 * 1024**2)],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    print(f"peak memory of a call with 20 MB    {float(ended.stdout):.1f} × the body (which the measure holds, too)")
+
+
+if __name__ == "__main__":
+    logging.disable()
+    bench_calls()
+    bench_start()
+    bench_memory()

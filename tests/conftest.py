@@ -1,0 +1,219 @@
+"""Applications and servers for the tests; all of them real, on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from webtest import TestApp
+
+from spiffproxy import Proxy
+
+ROOT = Path(__file__).parent.parent
+CONNECTORS = ROOT / "tests" / "connectors"
+MODULE = ROOT / "spiffproxy.py"
+JSON = "application/json"
+_numbers = itertools.count(1)
+
+
+def error_reply(code, message):
+    """The whole envelope of an error; `message` is a regular expression for a part of it."""
+    return {
+        "command_response": {"body": None, "mimetype": JSON},
+        "command_response_version": 2,
+        "error": {"error_code": code, "message": _Matching(message)},
+        "spiff__logs": [],
+    }
+
+
+class _Matching:
+    def __init__(self, pattern):
+        self.pattern = pattern
+
+    def __eq__(self, text):
+        return re.search(self.pattern, text) is not None
+
+    def __repr__(self):
+        return f"… {self.pattern} …"
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def forget_connectors(but=("connector_http", "connector_smtp")):
+    """Have connectors imported anew; the bundled ones take their time and need it not."""
+    for name in list(sys.modules):
+        if name.startswith("connector_") and name.split(".")[0] not in but:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def imports(monkeypatch):
+    """Forget the connectors that a test has imported, where it looked for them, and how it logged."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
+    yield
+    forget_connectors()
+
+
+@pytest.fixture
+def make_app(imports):
+    """Return a function that makes the application, under WebTest's and the standard validator."""
+
+    def make(connectors=CONNECTORS, **settings):
+        environ = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
+        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **environ})
+        application = TestApp(proxy)
+        application.without_lint = TestApp(proxy, lint=False)  # which also looks at requests, and fails on odd ones
+        return application
+
+    return make
+
+
+@pytest.fixture
+def app(make_app):
+    return make_app()
+
+
+@pytest.fixture
+def write_connector(tmp_path):
+    """Return a function that writes a connector with one module of commands, and returns its name."""
+
+    def write(source, **files):
+        name = f"written{next(_numbers)}"
+        folder = tmp_path / f"connector_{name}"
+        contents = {"__init__": "", "commands/__init__": "", "commands/things": source}
+        for path, text in {**contents, **{key.replace("__in__", "/"): value for key, value in files.items()}}.items():
+            file = folder / f"{path}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return name
+
+    return write
+
+
+@pytest.fixture
+def make_command(write_connector, make_app, tmp_path):
+    """Return a function that writes a connector with the given source, and returns what calls a command of it."""
+
+    def make(source, **settings):
+        name = write_connector(source)
+        application = make_app(tmp_path, **settings)
+
+        def call(command, status=200, **body):
+            return application.post_json(f"/v1/do/{name}/{command}", body, status=status)
+
+        call.app = application
+        call.name = name
+        return call
+
+    return make
+
+
+class _Server:
+    """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
+
+    def __init__(self, *arguments, python=(sys.executable,), cwd=None, **environ):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
+        self.process = subprocess.Popen(
+            [*python, str(MODULE), "--port", "0", *arguments],
+            cwd=cwd,
+            env={**clean, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,  # what readline() took in advance, communicate() would not see
+        )
+        self.first_line = self.process.stderr.readline().decode()
+        match = re.search(r"http://([\d.]+|\[[\d:a-f]+\]):(\d+)", self.first_line)
+        assert match, self.first_line + self.process.stderr.read().decode()
+        self.host, self.port = match[1].strip("[]"), int(match[2])
+        self.url = match[0]
+
+    def stop(self):
+        """End the process and return what it has printed and logged."""
+        self.process.terminate()
+        out, log = self.process.communicate(timeout=10)
+        return out.decode(), self.first_line + log.decode()
+
+
+@pytest.fixture(scope="module")
+def example_server():
+    """The proxy's own server, with the connectors of the tests, for all tests of a module."""
+    server = _Server("--connectors", str(CONNECTORS))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_server():
+    """Return a function that starts the proxy's own server."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments, **options):
+            server = _Server(*arguments, **options)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+def run_proxy(*arguments, module=MODULE, cwd=None, **environ):
+    """Run the command line to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
+    return subprocess.run(
+        [sys.executable, "-S", "-W", "error", str(module), *arguments],
+        cwd=cwd,
+        env={**clean, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+class _UpstreamHandler(BaseHTTPRequestHandler):
+    def do(self):
+        length = int(self.headers.get("Content-Length", 0))
+        self.body = self.rfile.read(length)
+        self.server.requests.append(self)
+        status, headers, body = self.server.answer(self)
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            for part in value if isinstance(value, list) else [value]:
+                self.send_header(name, str(part))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_DELETE = do_PATCH = do_POST = do_PUT = do  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def upstream():
+    """A real HTTP server; `answer` maps a request to status, headers and body; `requests` are those that it has seen."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _UpstreamHandler) as server:
+        server.requests = []
+        server.answer = lambda request: (200, {"Content-Type": JSON}, b'{"ok": true}')
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,3 @@
+import sys
+
+sys.exit("this connector wants to end the process")

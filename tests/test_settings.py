@@ -1,0 +1,112 @@
+"""Settings: what is refused, in one line that names the setting; where a value comes from; what stays secret."""
+
+import pytest
+
+from spiffproxy import Proxy, main
+
+API_KEY = "CONNECTOR_PROXY_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "http", "'http'; it takes a whole number from 0 to 65535"),
+        ("PORT", "65536", "from 0 to 65535"),
+        ("PORT", "-1", "from 0 to 65535"),
+        ("PORT", "７００４", "from 0 to 65535"),
+        ("PORT", "9" * 5000, "from 0 to 65535"),
+        ("THREADS", "0", "from 1"),
+        ("THREADS", "many", "from 1"),
+        ("MAX_REQUEST_BYTES", "32M", "from 1"),
+        ("CONNECTORS", "/no/such/folder", "there is no folder /no/such/folder"),
+        ("CONFIG", "/no/such/file.py", "No such file"),
+        ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin"),
+        ("CORS_ORIGINS", "a.example", "'a.example' is no origin"),
+        ("API_KEY", "", "set but empty"),
+        ("API_KEY", " \t", "set but empty"),
+        ("API_KEY_FILE", "", "set but empty"),
+        ("API_KEY_FILE", "/no/such/file", "No such file"),
+        ("API_KEY_FILE", "/dev/null", "holds no key"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value, words, monkeypatch, capsys):
+    """The application is not made, and `serve` ends with one line and status 2."""
+    variable = f"CONNECTOR_PROXY_{name}"
+    with pytest.raises(ValueError, match=variable) as caught:
+        Proxy({variable: value})
+    assert words in str(caught.value)
+
+    monkeypatch.setenv(variable, value)
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", f"spiffproxy: {caught.value}\n")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["PORT", "THREADS", "MAX_REQUEST_BYTES", "CONNECTORS", "CONFIG", "CORS_ORIGINS", "HOST"]
+)
+def test_an_empty_setting_is_an_unset_one(imports, name):
+    """As container files write it, `NAME=${NAME:-}`; the key alone is too dangerous for that."""
+    Proxy({f"CONNECTOR_PROXY_{name}": ""})
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("A = 1\nB = \n", "line 2: SyntaxError"),
+        ("A = 1\n\nraise ValueError('s3cret')\n", "line 3: ValueError"),
+        ("import sys\nsys.exit('s3cret')\n", "line 2: SystemExit"),
+        ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not NoneType"),
+        ("CONNECTOR_PROXY_PORT = 'x'\n", "CONNECTOR_PROXY_PORT is 'x'"),
+    ],
+)
+def test_a_config_file_that_fails_is_refused_without_its_secrets(tmp_path, source, words):
+    """The message says where, and leaves out what the error says: it may be what the file keeps secret."""
+    file = tmp_path / "config.py"
+    file.write_text(source)
+    with pytest.raises(ValueError, match="CONNECTOR_PROXY_") as caught:
+        Proxy({"CONNECTOR_PROXY_CONFIG": str(file)})
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_environment_goes_before_the_config_file(make_command, tmp_path):
+    """And commands see both, with the config file's upper-case names alone, and without the proxy's own secrets."""
+    file = tmp_path / "config.py"
+    file.write_text(
+        "import os\nlower = 1\nFROM_FILE = {'deep': [1]}\nFROM_BOTH = 'file'\n"
+        "CONNECTOR_PROXY_API_KEY = 'filekey'\nCONNECTOR_PROXY_SECRET_KEY = 'x'\n"
+    )
+    call = make_command(
+        """
+class Show:
+    def execute(self, config, task_data):
+        try:
+            config["NEW"] = 1
+        except TypeError:
+            return {"response": {name: config[name] for name in config}}
+""",
+        CONFIG=file,
+    )
+    headers = {"Spiff-Connector-Proxy-Api-Key": "filekey"}
+    answer = call.app.post_json(f"/v1/do/{call.name}/Show", {}, headers=headers)
+    assert answer.json == {
+        "CONNECTOR_PROXY_CONFIG": str(file),
+        "CONNECTOR_PROXY_CONNECTORS": str(tmp_path),
+        "FROM_FILE": {"deep": [1]},
+        "FROM_BOTH": "file",
+    }
+
+
+def test_a_variable_of_the_environment_hides_that_of_the_file(make_command, tmp_path):
+    file = tmp_path / "config.py"
+    file.write_text("CONNECTOR_PROXY_MAX_REQUEST_BYTES = 10\nCONNECTOR_PROXY_THREADS = 5\n")
+    source = "class C:\n    def execute(self, config, task_data):\n        return {'response': 'ok'}\n"
+    call = make_command(source, CONFIG=file, MAX_REQUEST_BYTES=1000)
+    call("C", spiff__task_data="longer than ten bytes")
+
+
+def test_settings_do_not_show_their_secrets():
+    """Not even where somebody prints the application's state."""
+    proxy = Proxy({API_KEY: "s3cret-key", "PASSWORD": "s3cret-too"})
+    assert "s3cret" not in repr(vars(proxy))
