@@ -33,7 +33,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, is_dataclass
 from http.client import responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
@@ -50,9 +50,9 @@ _logger = logging.getLogger("spiffproxy")
 
 # --- Constants ----------------------------------------------------------------------------------------------------
 
-# SpiffArena gives up on a list after 15 s and on a service task after 45 s: we answer before it does
+# SpiffArena waits 15 s for a list, and 45 s for a command, which may have to be imported first
 _LIST_SECONDS = 10
-_CALL_SECONDS = 40
+_IMPORT_SECONDS = 30
 
 # between two reads from a client, or two writes to it
 _CLIENT_SECONDS = 20
@@ -114,6 +114,44 @@ def _reply_to_refusal(refusal: _Refusal) -> _Reply:
     return _Reply(refusal.status, _encode_json(envelope), headers=refusal.headers)
 
 
+# --- Foreign code: what keeps it to itself ------------------------------------------------------------------------
+
+
+class _StdoutToStderr:
+    """While foreign code runs in any thread, what is printed goes to stderr: stdout may carry an answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.stdout = self._stdout
+
+
+_stdout_to_stderr = _StdoutToStderr()
+
+
+def _exception_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # a foreign class, and its __str__ may do anything
+        return ""
+
+
+def _log_frames(error: BaseException, message: str, *arguments: object) -> None:
+    """Log where an exception came from, and not its text: that may hold a parameter of the command."""
+    _logger.error(message + "\n%s", *arguments, "".join(traceback.format_tb(error.__traceback__)).rstrip())
+
+
 # --- Settings -----------------------------------------------------------------------------------------------------
 
 
@@ -136,8 +174,12 @@ def _read_settings(environ: Mapping[str, str]) -> _Settings:
 
     Raises `_SettingError`.
     """
-    values = {**_read_config_file(_text(environ, "CONNECTOR_PROXY_CONFIG")), **environ}
     secrets = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
+    # container files write NAME=${NAME:-} for what is unset; a key alone has to be said clearly
+    given = {name: value for name, value in environ.items() if value.strip() or name in secrets}
+    values = {**_read_config_file(_text(given, "CONNECTOR_PROXY_CONFIG")), **given}
+    _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
+    _check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
     return _Settings(
         host=_text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1"),
         port=_number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535),
@@ -152,9 +194,16 @@ def _read_settings(environ: Mapping[str, str]) -> _Settings:
 
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
     value = values.get(name, default)
-    if not isinstance(value, (str, int)):
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise _SettingError(f"{name} must be text or a number, not {type(value).__name__}")
     return str(value).strip() or default
+
+
+def _check_seconds(values: Mapping[str, Any], name: str) -> None:
+    """Refuse at the start what the bundled connectors could not use later."""
+    text = _text(values, name, "40")
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text) or not float(text):
+        raise _SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")
 
 
 def _number(values: Mapping[str, Any], name: str, default: int, lowest: int, highest: int) -> int:
@@ -168,11 +217,14 @@ def _read_config_file(path: str) -> dict[str, Any]:
     """Run the Python file at `path` and return its upper-case names, as Flask's `from_pyfile` does."""
     if not path:
         return {}
-    names: dict[str, Any] = {"__name__": "config", "__file__": path}
     try:
-        exec(compile(Path(path).read_bytes(), path, "exec"), names)  # noqa: S102 - the operator's own file
+        source = Path(path).read_bytes()
     except OSError as error:
         raise _SettingError(f"CONNECTOR_PROXY_CONFIG: {error}") from None
+    names: dict[str, Any] = {"__name__": "config", "__file__": path}
+    try:
+        with _stdout_to_stderr:
+            exec(compile(source, path, "exec"), names)  # noqa: S102 - the operator's own file
     except (Exception, SystemExit) as error:
         # the text of the error is left out: it may hold what the file keeps secret
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
@@ -204,11 +256,11 @@ def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
 
 def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
     name = "CONNECTOR_PROXY_CORS_ORIGINS"
-    origins = [origin.strip().lower() for origin in _text(values, name).split(",")]
-    for origin in filter(None, origins):
+    origins = _text(values, name).lower().replace(",", " ").split()
+    for origin in origins:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin):
             raise _SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
-    return frozenset(filter(None, origins))
+    return frozenset(origins)
 
 
 def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -242,6 +294,7 @@ class _Parameter(NamedTuple):
     fallback: Any  # what is passed where a call leaves it out; `_NOTHING` where the constructor sees to that itself
 
 
+_KIND = inspect.Parameter
 _NOTHING = inspect.Parameter.empty
 _NONE_TYPE = type(None)
 _UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
@@ -258,12 +311,16 @@ class _Entry:
         self.id = entry_id
         self.cls = cls
         self.parameters: list[_Parameter] = []
-        self.takes_any = False  # the constructor has **kwargs
+        self.takes_kwargs = False
         for parameter in _constructor_parameters(cls):
-            if parameter.kind is parameter.VAR_KEYWORD:
-                self.takes_any = True
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
+            if parameter.kind is _KIND.VAR_KEYWORD:
+                self.takes_kwargs = True
+            elif parameter.kind is not _KIND.VAR_POSITIONAL:
                 self.parameters.append(_describe_parameter(parameter, cls))
+        # what the constructor calls the object or the class cannot be passed in **kwargs
+        constructors = (getattr(cls, "__init__", None), cls.__new__)
+        first = [parameter for function in constructors for parameter in _parameters(function)[:1]]
+        self.own_names = {parameter.name for parameter in first if parameter.kind is _KIND.POSITIONAL_OR_KEYWORD}
         # made once, so that binding costs a call no more than a few set operations
         self.names = frozenset(parameter.name for parameter in self.parameters)
         self.required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
@@ -282,17 +339,27 @@ class _Entry:
         }
 
 
-def _constructor_parameters(cls: type) -> Iterable[inspect.Parameter]:
+def _constructor_parameters(cls: type) -> list[inspect.Parameter]:
+    """Return them without `self`; none for a class that inherits the constructor of a builtin."""
+    parameters = _parameters(cls)
+    says_nothing = {parameter.kind for parameter in parameters} == {_KIND.VAR_POSITIONAL, _KIND.VAR_KEYWORD}
+    initializer = getattr(cls, "__init__", None)
+    if says_nothing and initializer is not object.__init__:  # a `__new__` or metaclass that passes everything on
+        return _parameters(initializer)[1:]
+    return parameters
+
+
+def _parameters(function: Any) -> list[inspect.Parameter]:
     try:
-        return inspect.signature(cls, **_SIGNATURE_OPTIONS).parameters.values()
-    except ValueError:  # a class that inherits the constructor of a builtin has no signature
-        return ()
+        return list(inspect.signature(function, **_SIGNATURE_OPTIONS).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def _describe_parameter(parameter: inspect.Parameter, cls: type) -> _Parameter:
     type_name, admits_none = _describe_annotation(parameter.annotation, cls)
     has_default = parameter.default is not _NOTHING
-    positional_only = parameter.kind is parameter.POSITIONAL_ONLY
+    positional_only = parameter.kind is _KIND.POSITIONAL_ONLY
     fallback = None if admits_none and not has_default else _NOTHING
     if has_default and positional_only:  # the ones behind it cannot be passed without it
         fallback = parameter.default
@@ -334,15 +401,15 @@ def _union_members(annotation: Any, cls: type) -> Iterator[Any]:
 
 
 def _named_members(node: ast.expr, cls: type) -> Iterator[Any]:
-    """Yield what an annotation kept as text names, looked up where the class and its bases were written."""
+    """Yield what an annotation kept as text names."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):  # `X | Y`, which 3.9 cannot evaluate
         yield from _named_members(node.left, cls)
         yield from _named_members(node.right, cls)
         return
     code = compile(ast.Expression(node), "<annotation>", "eval")
-    for base in cls.__mro__:
+    for names in _namespaces(cls):
         try:
-            annotation = eval(code, vars(sys.modules[base.__module__]), vars(base))  # noqa: S307
+            annotation = eval(code, *names)  # noqa: S307 - written by the author of the command
         except Exception:  # noqa: S112 - not a name of that module
             continue
         yield from _union_members(annotation, cls)
@@ -350,42 +417,13 @@ def _named_members(node: ast.expr, cls: type) -> Iterator[Any]:
     yield node  # an unknown type, but one type of the union nonetheless
 
 
-# --- Foreign code: what keeps it to itself ------------------------------------------------------------------------
-
-
-class _StdoutToStderr:
-    """While foreign code runs in any thread, what is printed goes to stderr: stdout may carry an answer."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._stdout, sys.stdout = sys.stdout, sys.stderr
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                sys.stdout = self._stdout
-
-
-_stdout_to_stderr = _StdoutToStderr()
-
-
-def _exception_text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # an exception of a foreign class, with a mistake in its __str__
-        return ""
-
-
-def _log_frames(error: BaseException, message: str, *arguments: object) -> None:
-    """Log where an exception came from, and not its text: that may hold a parameter of the command."""
-    _logger.error(message + "\n%s", *arguments, "".join(traceback.format_tb(error.__traceback__)).rstrip())
+def _namespaces(cls: type) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """Yield where an annotation may have been written: globals and locals."""
+    constructor = vars(cls).get("__init__", getattr(cls, "__init__", None))
+    if not is_dataclass(cls) and hasattr(constructor, "__globals__"):
+        yield constructor.__globals__, {}
+    for base in cls.__mro__:  # fields of a dataclass are inherited from other modules
+        yield vars(sys.modules[base.__module__]), vars(base)
 
 
 # --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
@@ -404,7 +442,8 @@ class _Connector:
         self.commands: dict[str, _Entry] = {}
         self.auths: dict[str, _Entry] = {}
         self.failures: dict[str, str] = {}  # module → reason
-        self._modules: list[str] = []  # those of its subpackages
+        self.is_late = False  # its import has been waited for in vain
+        self._command_modules: list[str] = []
         self._imported = threading.Event()
         self._starting = threading.Lock()
         self._started = False
@@ -413,17 +452,16 @@ class _Connector:
         """Import the connector unless that was done, and return whether it is done within `seconds`."""
         with self._starting:
             if not self._started:
-                self._started = True
                 threading.Thread(target=self._import, name=f"import {self.package}", daemon=True).start()
-        return self._imported.wait(seconds)
+                self._started = True
+        return self._imported.is_set() or self._imported.wait(seconds)
 
     def has_failed(self) -> bool:
         """Tell whether the package, its `commands`, or all of the modules in there failed."""
-        commands = f"{self.package}.commands"
-        modules = [name for name in self._modules if name.startswith(f"{commands}.")]
+        modules = self._command_modules
         return (
             self.package in self.failures
-            or commands in self.failures
+            or f"{self.package}.commands" in self.failures
             or (bool(modules) and all(name in self.failures for name in modules))
         )
 
@@ -431,23 +469,24 @@ class _Connector:
         try:
             with self._contain(self.package):
                 package = importlib.import_module(self.package)
-                self._collect(package, "commands", "execute", self.commands)
+                self._command_modules = self._collect(package, "commands", "execute", self.commands)
                 self._collect(package, "auths", "app_description", self.auths)
         finally:
             self._imported.set()
 
-    def _collect(self, package: types.ModuleType, kind: str, method: str, entries: dict[str, _Entry]) -> None:
-        """Fill `entries` with the classes that have `method`, from the modules of the subpackage `kind`."""
+    def _collect(self, package: types.ModuleType, kind: str, method: str, entries: dict[str, _Entry]) -> list[str]:
+        """Fill `entries` with the classes that have `method`, and return the modules of the subpackage `kind`."""
+        names: list[str] = []
         if (kind, True) not in _submodules(package):
-            return
+            return names
         with self._contain(f"{self.package}.{kind}"):
             subpackage = importlib.import_module(f"{self.package}.{kind}")
-            names = [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
-            self._modules += names
+            names += [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
             for name in names:
                 with self._contain(name):
                     for cls in _find_classes(importlib.import_module(name), method):
                         self._add(entries, cls)
+        return names
 
     def _add(self, entries: dict[str, _Entry], cls: type) -> None:
         entry = _Entry(f"{self.name}/{cls.__name__}", cls)
@@ -505,8 +544,8 @@ class _Connectors:
             raise _Refusal(
                 404, "command_not_found", f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
             )
-        if not connector.load(_CALL_SECONDS):
-            reason = f"{connector.package} is still being imported, for more than {_CALL_SECONDS} s"
+        if not connector.load(_IMPORT_SECONDS):
+            reason = f"{connector.package} is still being imported, for more than {_IMPORT_SECONDS} s"
             raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
         if command_name in connector.commands:
             return connector.commands[command_name]
@@ -530,14 +569,18 @@ class _Connectors:
         return self._listings[kind]
 
     def load_all(self) -> list[_Connector]:
-        """Import all connectors and return those that are done in time, so that one that hangs hides no other."""
+        """Import all connectors, one after the other, and return those that are done.
+
+        One that hangs has half of the time that is left, and is not waited for again.
+        """
         deadline = time.monotonic() + _LIST_SECONDS
         loaded = []
         for connector in self:
-            if connector.load(max(deadline - time.monotonic(), 0.2)):
+            if connector.load(0 if connector.is_late else max((deadline - time.monotonic()) / 2, 0.05)):
                 loaded.append(connector)
-            else:
-                _logger.warning("%s is still being imported and not listed yet", connector.package)
+            elif not connector.is_late:
+                connector.is_late = True
+                _logger.warning("%s is still being imported, and not listed until then", connector.package)
         return loaded
 
 
@@ -560,8 +603,7 @@ def _name_all(names: Iterable[str]) -> str:
 def _bind(entry: _Entry, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments of the constructor; raise a refusal that names what is missing or unknown."""
     missing = entry.required - values.keys()
-    # nothing else can be called `self`, not even where **kwargs takes the rest
-    unknown = (values.keys() & {"self"} if entry.takes_any else values.keys()) - entry.names
+    unknown = (values.keys() & entry.own_names if entry.takes_kwargs else values.keys()) - entry.names
     if missing or unknown:
         raise _refuse_parameters(entry, missing, unknown)
     keywords = {**entry.fallbacks, **values}
@@ -589,23 +631,23 @@ def _execute(entry: _Entry, body: dict[str, Any], config: Mapping[str, Any], slo
     if not slots.acquire(blocking=False):
         message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
         raise _Refusal(503, "too_busy", message, {"Retry-After": "1"})
-    try:
-        with _stdout_to_stderr:
+    with _stdout_to_stderr:
+        try:
             command = entry.cls(*arguments, **keywords)
             if callback_url and callable(getattr(command, "execute_async", None)):
                 result, asynchronous = command.execute_async(*call, callback_url=callback_url), True
             else:
                 result, asynchronous = command.execute(*call), False
-    except BaseException as error:  # foreign code may raise SystemExit, too
-        _log_frames(error, "%s raised %s", entry.id, type(error).__name__)
-        raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
-    finally:
-        slots.release()
-    try:
-        return _reply_to_result(result, asynchronous=asynchronous)
-    except Exception as error:  # mostly ours, but a foreign mapping can raise anything
-        message = f"{entry.id} returned no valid result: {_exception_text(error)}"
-        raise _Refusal(500, "invalid_response", message) from None
+        except BaseException as error:  # foreign code may raise SystemExit, too
+            _log_frames(error, "%s raised %s", entry.id, type(error).__name__)
+            raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
+        finally:
+            slots.release()
+        try:
+            return _reply_to_result(result, asynchronous=asynchronous)
+        except BaseException as error:  # mostly ours, but a result may be foreign code as well
+            message = f"{entry.id} returned no valid result: {_exception_text(error)}"
+            raise _Refusal(500, "invalid_response", message) from None
 
 
 def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
@@ -623,8 +665,8 @@ def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
 
 def _read_version(result: Mapping[str, Any]) -> float:
     version = result.get("command_response_version")
-    if isinstance(version, str) and re.fullmatch("[0-9]{1,9}", version.strip()):
-        return int(version)
+    if isinstance(version, str) and re.fullmatch(r"[0-9]{1,9}(\.0*)?", version.strip()):
+        return int(float(version))
     return version if isinstance(version, (int, float)) else 1
 
 
@@ -635,12 +677,13 @@ def _complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, A
     for key, value in ("command_response", response), ("error", error or {}):
         if not isinstance(value, Mapping):
             raise TypeError(f"its {key} is no mapping, but of type {type(value).__name__}")
+    mimetype = response.get("mimetype")
     return {
         **result,
         "command_response_version": version,
-        "command_response": {"body": None, **response, "mimetype": response.get("mimetype") or _JSON},
+        "command_response": {"body": None, **response, "mimetype": _JSON if mimetype is None else mimetype},
         "error": _complete_error(error) if error else None,
-        "spiff__logs": [logs] if isinstance(logs, str) else logs or [],
+        "spiff__logs": [] if logs is None else [logs] if isinstance(logs, str) else logs,
     }
 
 
@@ -659,20 +702,19 @@ def _reply_version_1(result: Mapping[str, Any]) -> _Reply:
             f"it has no 'response' (nor a command_response_version of 2), only: {', '.join(map(str, result))}"
         )
     response, status, mimetype = result["response"], result.get("status"), result.get("mimetype")
-    status = 200 if status is None else int(status) if _is_status(status) else 0
-    if not 200 <= status <= 599:
+    if isinstance(status, str) and re.fullmatch("[0-9]{3}", status.strip()):
+        status = int(status)
+    status = 200 if status is None else status
+    if not isinstance(status, int) or not 200 <= status <= 599:
         raise ValueError(f"its status is {result['status']!r}, and not within 200 to 599")
     mimetype = _JSON if mimetype is None else mimetype
     if not isinstance(mimetype, str) or not re.fullmatch("[ -~]+", mimetype):
         raise ValueError(f"its mimetype is {mimetype!r}")
+    mimetype = str.__str__(mimetype)  # which may be of an enumeration
     if mimetype.lower().startswith("text/") and "charset" not in mimetype.lower():
         mimetype += "; charset=utf-8"  # SpiffArena would read latin-1
     # a 202 would have SpiffArena wait for a callback that nobody was asked to make
-    return _Reply(200 if status == 202 else status, _encode_response(response), mimetype)
-
-
-def _is_status(status: Any) -> bool:
-    return type(status) is int or (isinstance(status, str) and bool(re.fullmatch("[0-9]{3}", status.strip())))
+    return _Reply(200 if status == 202 else int(status), _encode_response(response), mimetype)
 
 
 def _encode_response(response: Any) -> bytes:
@@ -716,7 +758,7 @@ def _read_length(environ: WSGIEnvironment, limit: int) -> int | None:
         raise _Refusal(
             400, "invalid_content_length", f"The Content-Length is {length[:100]!r}, which is no plain number"
         )
-    if len(length) > 18 or int(length) > limit:
+    if len(length.lstrip("0")) > 18 or int(length) > limit:
         raise _refuse_size(limit)
     return int(length)
 
@@ -744,10 +786,17 @@ def _read_body(stream: Any, length: int | None, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON (RFC 8259)")
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 def _parse_json(body: bytes) -> Any:
     try:
-        text = body.decode("utf-8-sig")
-        return _parse(text)
+        text = body.decode().removeprefix("\ufeff")
+        return _decode_json(text)
     except UnicodeDecodeError as error:
         message = f"it is not UTF-8 at byte {error.start}"
     except json.JSONDecodeError as error:
@@ -758,13 +807,6 @@ def _parse_json(body: bytes) -> Any:
     except RecursionError:
         message = "it is nested too deeply"
     raise _Refusal(400, "invalid_json", f"The body is not JSON: {message}")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON (RFC 8259)")
-
-
-_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _find_odd_number(text: str) -> int:
@@ -878,14 +920,14 @@ class _Route(NamedTuple):
     guarded: bool = False  # asks for the key
 
 
-_READ, _CALL = ("GET", "HEAD", "OPTIONS"), ("POST", "OPTIONS")
+_GET, _POST = ("GET", "HEAD", "OPTIONS"), ("POST", "OPTIONS")
 _ROUTES = {
-    "": _Route(_READ, Proxy._show_index),
-    "liveness": _Route(_READ, Proxy._show_liveness),
-    "v1/liveness": _Route(_READ, Proxy._show_liveness),
-    "v1/commands": _Route(_READ, Proxy._list_commands, guarded=True),
-    "v1/auths": _Route(_READ, Proxy._list_auths, guarded=True),
-    "v1/do/*/*": _Route(_CALL, Proxy._do, guarded=True),
+    "": _Route(_GET, Proxy._show_index),
+    "liveness": _Route(_GET, Proxy._show_liveness),
+    "v1/liveness": _Route(_GET, Proxy._show_liveness),
+    "v1/commands": _Route(_GET, Proxy._list_commands, guarded=True),
+    "v1/auths": _Route(_GET, Proxy._list_auths, guarded=True),
+    "v1/do/*/*": _Route(_POST, Proxy._do, guarded=True),
 }
 
 app: Proxy
@@ -914,7 +956,14 @@ class _ResponseWriter(ServerHandler):
             self.send_headers()
 
     def log_exception(self, exc_info: Any) -> None:
-        _log_frames(exc_info[1], "the proxy itself raised %s", type(exc_info[1]).__name__)
+        _log_connection_error(exc_info[1])
+
+
+def _log_connection_error(error: BaseException) -> None:
+    if isinstance(error, OSError):
+        _logger.info("a client hung up or was too slow: %s", type(error).__name__)
+    else:
+        _log_frames(error, "the server raised %s", type(error).__name__)
 
 
 class _RequestHandler(WSGIRequestHandler):
@@ -970,7 +1019,7 @@ class _RequestHandler(WSGIRequestHandler):
         path = self._path_and_query().partition("?")[0]
         path = quote(path, safe="/%:@!$&'()*+,;=~") if path.startswith("/") else "-"
         milliseconds = (time.perf_counter() - self.started) * 1000
-        _logger.info("%s %s %s %s %.1f ms", self.command or "-", path, code, size, milliseconds)
+        _logger.info("%s %s %s %s %.1f ms", quote(self.command or "-"), path, code, size, milliseconds)
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -992,10 +1041,8 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
-        if isinstance(error, OSError):
-            _logger.info("a client hung up or was too slow: %s", type(error).__name__)
-        elif error:
-            _log_frames(error, "the server raised %s", type(error).__name__)
+        if error:
+            _log_connection_error(error)
 
 
 def _serve(proxy: Proxy) -> None:
@@ -1003,7 +1050,7 @@ def _serve(proxy: Proxy) -> None:
     settings = proxy._settings
     try:
         server = _Server(settings, proxy)
-    except (OSError, OverflowError) as error:
+    except (OSError, TypeError, UnicodeError) as error:  # the last two for what is no name of a host
         raise _SettingError(f"cannot listen on {settings.host} port {settings.port}: {error}") from None
     with server:
         host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
@@ -1080,7 +1127,7 @@ def _print_list(proxy: Proxy) -> int:
     }
     for title, rows in sections.items():
         if rows:
-            print(f"{title}\n{_format_rows(rows)}\n", file=out)
+            _print(f"{title}\n{_format_rows(rows)}\n", out)
     return 1 if sections["Broken"] else 0
 
 
@@ -1117,10 +1164,15 @@ def _print_call(proxy: Proxy, command_id: str, arguments: list[str]) -> int:
     try:
         answer = json.loads(text)
     except ValueError:
-        print(text, file=out)
+        _print(text, out)
         return 0 if reply.status < 300 else 1
     print(json.dumps(answer, indent=2), file=out)
     return 0 if reply.status < 300 and not _holds_error(answer) else 1
+
+
+def _print(text: str, out: typing.TextIO) -> None:
+    """Print what a terminal may have no letters for."""
+    print(text.encode(out.encoding or "ascii", "backslashreplace").decode(out.encoding or "ascii"), file=out)
 
 
 def _parse_argument(argument: str) -> tuple[str, Any]:
@@ -1131,8 +1183,8 @@ def _parse_argument(argument: str) -> tuple[str, Any]:
     if sign == "=":
         return name, value
     try:
-        return name, _parse(value)
-    except ValueError as error:
+        return name, _decode_json(value)
+    except (ValueError, RecursionError) as error:
         raise _SettingError(f"the value of {name} is not JSON: {error}; for text write {name}=…") from None
 
 

@@ -73,9 +73,9 @@ def imports(monkeypatch):
 def make_app(imports):
     """Return a function that makes the application, under WebTest's and the standard validator."""
 
-    def make(connectors=CONNECTORS, **settings):
-        environ = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
-        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **environ})
+    def make(connectors=CONNECTORS, environ=None, **settings):
+        values = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
+        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **values, **(environ or {})})
         application = TestApp(proxy)
         application.without_lint = TestApp(proxy, lint=False)  # which also looks at requests, and fails on odd ones
         return application
@@ -93,7 +93,7 @@ def write_connector(tmp_path):
     """Return a function that writes a connector with one module of commands, and returns its name."""
 
     def write(source, **files):
-        name = f"written{next(_numbers)}"
+        name = f"written{next(_numbers):05}"  # in the order in which they are listed
         folder = tmp_path / f"connector_{name}"
         contents = {"__init__": "", "commands/__init__": "", "commands/things": source}
         for path, text in {**contents, **{key.replace("__in__", "/"): value for key, value in files.items()}}.items():
@@ -143,11 +143,15 @@ class _Server:
         self.host, self.port = match[1].strip("[]"), int(match[2])
         self.url = match[0]
 
-    def stop(self):
-        """End the process and return what it has printed and logged."""
+    def stop(self, lines=0):
+        """End the process and return what it has printed and logged.
+
+        An answer is sent before its line is logged: `lines` says for how many to wait.
+        """
+        log = [self.process.stderr.readline().decode() for _ in range(lines)]
         self.process.terminate()
-        out, log = self.process.communicate(timeout=10)
-        return out.decode(), self.first_line + log.decode()
+        out, rest = self.process.communicate(timeout=10)
+        return out.decode(), "".join([self.first_line, *log, rest.decode()])
 
 
 @pytest.fixture(scope="module")

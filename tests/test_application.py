@@ -1,6 +1,7 @@
 """The application: each route, each refusal and their order, the key, CORS; under the validator, and mounted elsewhere."""
 
 import io
+import socket
 
 import pytest
 from conftest import JSON, error_reply
@@ -263,6 +264,10 @@ class Untouched(io.BytesIO):
         raise AssertionError("the body was read")
 
 
+def test_a_length_with_zeros_in_front(app):
+    post(app, status=200, CONTENT_LENGTH="0" * 30 + "2")
+
+
 @pytest.mark.parametrize("length", ["33554433", "9" * 19, "9" * 5000])
 def test_too_large_is_refused_unread(app, length):
     answer = post(app, status=413, CONTENT_LENGTH=length, **{"wsgi.input": Untouched()})
@@ -284,6 +289,7 @@ def test_a_body_that_ends_early(app):
     ("raised", "status", "code"),
     [
         (TimeoutError("timed out"), 408, "request_timeout"),
+        (socket.timeout("timed out"), 408, "request_timeout"),  # another class, on Python 3.9
         (ConnectionResetError("reset"), 400, "incomplete_request"),
         (ValueError("a server's own complaint about a chunk"), 400, "incomplete_request"),
     ],
@@ -329,6 +335,23 @@ def test_odd_paths_run_nothing_else(app, path):
         assert answer.json["error"] is None
     else:
         assert answer.json == error_reply("command_not_found", "No connector|no command")
+
+
+def test_a_body_that_arrives_in_pieces(app):
+    class Slow(io.BytesIO):
+        def read(self, size):
+            return super().read(min(size, 3))
+
+    answer = post(app, status=200, CONTENT_LENGTH="12", **{"wsgi.input": Slow(b'{"value": 1}')})
+    assert answer.json["command_response"]["body"]["value"] == 1
+
+
+def test_a_fault_of_the_proxy_is_an_envelope_without_its_text(app, caplog):
+    """Here of a server that does not know that a path is bytes (PEP 3333)."""
+    answer = post(app, status=500, PATH_INFO="/s3cret/€")
+    assert answer.json == error_reply("internal_error", "its log says where")
+    assert "the proxy itself raised UnicodeEncodeError" in caplog.text
+    assert "s3cret" not in answer.text + caplog.text
 
 
 def test_the_next_request_works(app):

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import sys
+import threading
+import types
 
 import pytest
 from conftest import CONNECTORS, MODULE, run_proxy
@@ -16,6 +19,8 @@ Commands (* required)
   example/CombineStrings  arg1*: str, arg2*: str
   example/Echo            value
   example/Fail            secret*: str
+  example/Inner           status*
+  example/Status          status*, body*
   example/Wait            seconds: int
   half/Good
 """
@@ -44,6 +49,14 @@ def test_list():
     assert ended.returncode == 1
 
 
+def test_list_of_what_the_terminal_has_no_letters_for(tmp_path):
+    (tmp_path / "connector_odd").mkdir()
+    (tmp_path / "connector_odd" / "__init__.py").write_text("raise OSError('bad: \\udcff ü')")
+    ended = run_proxy("list", "--connectors", str(tmp_path), PYTHONIOENCODING="utf-8")
+    assert "connector_odd  OSError: bad: \\udcff ü" in ended.stdout
+    assert ended.returncode == 1
+
+
 def test_list_without_anything_broken():
     ended = run_proxy("list")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -57,9 +70,16 @@ def test_list_without_anything_broken():
         (["example/CombineStrings", "arg1=a=b", "arg2=:c"], 0, "a=b:c\n"),
         (["half/Good"], 0, "good\n"),
         (["example/Wait", "seconds:=0"], 0, {}),
+        (["http/GetRequest", "url=URL/liveness"], 0, {"ok": True}),
+        (["http/GetRequest", "url=URL/"], 0, "A connector proxy for SpiffArena. Its commands: /v1/commands\n\n"),
+        (["example/CombineStrings", "arg1=two\nlines", "arg2=[]"], 0, "two\nlines[]\n"),
+        (["example/Status", "status:=404", "body=not there"], 1, "not there\n"),
+        (["example/Status", "status:=404", "body={}"], 1, {}),
+        (["example/Status", "status:=204", "body="], 0, "\n"),
     ],
 )
-def test_call_of_version_1(arguments, status, answer):
+def test_call_of_version_1(example_server, arguments, status, answer):
+    arguments = [argument.replace("URL", example_server.url) for argument in arguments]
     ended = run_proxy("call", *EXAMPLES, *arguments)
     assert ended.returncode == status
     assert (ended.stdout if isinstance(answer, str) else json.loads(ended.stdout)) == answer
@@ -97,6 +117,28 @@ def test_call_of_what_fails(arguments, code):
     assert json.loads(ended.stdout)["error"]["error_code"] == code
 
 
+def test_call_sees_an_inner_status(example_server):
+    """Of 300 and above, which fails a task in SpiffArena."""
+    for status, ends_with in (299, 0), (300, 1):
+        ended = run_proxy("call", *EXAMPLES, "example/Inner", f"status:={status}")
+        assert ended.returncode == ends_with
+
+
+def test_list_does_not_wait_for_a_connector_that_hangs(tmp_path, imports, capsys, monkeypatch):
+    (tmp_path / "connector_hanging" / "commands").mkdir(parents=True)
+    source = "import connector_gate3\nconnector_gate3.opened.wait(30)\n"
+    (tmp_path / "connector_hanging" / "__init__.py").write_text(source)
+    gate = types.ModuleType("connector_gate3")
+    gate.opened = threading.Event()
+    monkeypatch.setitem(sys.modules, "connector_gate3", gate)
+    monkeypatch.setattr("spiffproxy._LIST_SECONDS", 0)
+    assert main(["list", "--connectors", str(tmp_path)]) == 1
+    gate.opened.set()
+    out, _ = capsys.readouterr()
+    assert "Broken\n  connector_hanging  still being imported\n" in out
+    assert "http/GetRequest " in out
+
+
 def test_call_sees_the_error_in_a_version_1_result():
     arguments = (
         "smtp_host=127.0.0.1 smtp_port:=1 email_subject=s email_body=b email_to=a@x.example email_from=b@x.example"
@@ -113,6 +155,9 @@ def test_call_sees_the_error_in_a_version_1_result():
         (["call", "example/Echo", "=x"], "'=x' is no parameter"),
         (["call", "example/Echo", "value:=x"], "the value of value is not JSON: .*; for text write value="),
         (["call", "example/Echo", "value:=NaN"], "the value of value is not JSON"),
+        (["call", "example/Echo", "value:=" + "[" * 100_000], "the value of value is not JSON"),
+        (["--host", "ü..x", "--port", "0"], "cannot listen on ü..x"),
+        (["--host", "192.0.2.1", "--port", "0"], "cannot listen on 192.0.2.1 port 0: .*assign"),
         (["call"], "required"),
         (["nothing"], "invalid choice"),
         (["--nothing"], "unrecognized"),

@@ -31,8 +31,8 @@ SHAPES = {
         [("a", "str", False), ("b", "str", False), ("c", "int", False), ("d", "bool", False), ("e", "any", False)],
     ),
     "unions": (
-        "a: Union[str, int], b: Union[str, int, None], c: Optional[list[str]], d: Union[Optional[str], None]",
-        [("a", "any", True), ("b", "any", False), ("c", "any", False), ("d", "str", False)],
+        "a: Union[str, int], b: Union[str, int, None], c: Optional[list[str]], d: Union[Optional[str], None], e: 'str | Nowhere'",
+        [("a", "any", True), ("b", "any", False), ("c", "any", False), ("d", "str", False), ("e", "any", True)],
     ),
     "any": (
         "a: Any, b: object, c: None, d: Optional[Any], e: 'Any'",
@@ -163,6 +163,20 @@ class C:
     assert described(call.app, call.name) == {"C": [("a", "str", True), ("b", "str", False), ("c", "str", False)]}
 
 
+def test_annotations_are_looked_up_where_the_constructor_was_written(write_connector, make_app, tmp_path):
+    """And not in the class, whose methods may have the names of types."""
+    base = """
+from __future__ import annotations
+Text = int
+class Base:
+    def __init__(self, a: Text, b: str): pass
+    def str(self): pass
+    def execute(self, config, task_data): pass
+"""
+    name = write_connector("from ..base import Base\nText = str\nclass C(Base): pass\n", base=base)
+    assert described(make_app(tmp_path), name) == {"C": [("a", "int", True), ("b", "str", True)]}
+
+
 DATACLASSES = """
 from __future__ import annotations
 from dataclasses import InitVar, dataclass, field
@@ -269,12 +283,34 @@ class Mixed(_Report):
         self.got = [a, b, c]
 
 class Takes(_Report):
-    def __init__(self, url: str, headers: Optional[dict] = None, *, count: int):
-        self.got = [url, headers, count]
+    def __init__(self, url: str, headers: Optional[dict] = None, *, count: int, limit: Optional[int] = 3):
+        self.got = [url, headers, count, limit]
 
 class Nothing(_Report):
     def __init__(self):
         self.got = []
+
+class Single(_Report):
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+    def __init__(self, url: str, more=1):
+        self.got = [url, more]
+
+class Meta(type):
+    def __call__(cls, *args, **kwargs):
+        return super().__call__(*args, **kwargs)
+
+class WithMeta(_Report, metaclass=Meta):
+    def __init__(self, url: str):
+        self.got = [url]
+
+class This(_Report):
+    def __init__(this, **others):
+        this.got = others
+
+class Hidden(_Report):
+    def __init__(self, /, **others):
+        self.got = others
 
 class Raises(_Report):
     def __init__(self, a):
@@ -293,7 +329,12 @@ class Raises(_Report):
         ("Keyword", {"a": 1, "args": 2, "kwargs": 3}, [[], 1, None, {"args": 2, "kwargs": 3}]),
         ("Mixed", {}, [None, None, None]),
         ("Mixed", {"a": "x", "b": None, "c": "y"}, ["x", None, "y"]),
-        ("Takes", {"url": "u", "count": "not a number"}, ["u", None, "not a number"]),
+        ("Takes", {"url": "u", "count": "not a number"}, ["u", None, "not a number", 3]),
+        ("Takes", {"url": "u", "count": 1, "limit": None}, ["u", None, 1, None]),
+        ("Single", {"url": "u"}, ["u", 1]),
+        ("WithMeta", {"url": "u"}, ["u"]),
+        ("This", {"self": 1, "x": 2}, {"self": 1, "x": 2}),
+        ("Hidden", {"self": 1}, {"self": 1}),
         ("Nothing", {"spiff__anything": 1, "spiff__task_data": {"x": 1}}, []),
     ],
 )
@@ -304,12 +345,15 @@ def test_parameters_are_bound_by_name(make_command, command, body, got):
 @pytest.mark.parametrize(
     ("command", "body", "words"),
     [
-        ("Takes", {}, r"Takes: missing: count, url. It takes url \(required\), headers, count \(required\)."),
+        ("Takes", {}, r"Takes: missing: count, url. It takes url \(required\), headers, count \(required\), limit."),
         ("Takes", {"url": 1, "cuont": 2}, r"missing: count; unknown: cuont."),
         ("Nothing", {"b": 1, "a": 2}, r"unknown: a, b. It takes no parameters."),
         ("Positional", {"b": 1}, r"missing: a. It takes a \(required\), b, c, d."),
         ("Keyword", {"b": 1}, r"missing: a. It takes a \(required\), b."),
         ("Keyword", {"a": 1, "self": 1}, r"unknown: self."),
+        ("This", {"this": 1}, r"unknown: this."),
+        ("Single", {"x": 1}, r"missing: url; unknown: x. It takes url \(required\), more."),
+        ("WithMeta", {}, r"missing: url."),
     ],
 )
 def test_parameters_that_do_not_fit(make_command, command, body, words):

@@ -13,6 +13,9 @@ def command(name):
     return f"class {name}:\n    def execute(self, *_):\n        return {{'response': 'ok', 'mimetype': 'text/plain'}}\n"
 
 
+STATUS = ["example/Inner", "example/Status"]
+
+
 def ids(app, path="/v1/commands"):
     """The ids that are listed, without those of the bundled connectors."""
     return [entry["id"] for entry in app.get(path).json if not entry["id"].startswith(("http/", "smtp/"))]
@@ -20,9 +23,11 @@ def ids(app, path="/v1/commands"):
 
 def test_what_the_example_offers(app):
     """Connectors by name, modules by name, classes by name; the broken ones are not there."""
-    assert ids(app) == ["example/CombineStrings", "example/Echo", "example/Fail", "example/Wait", "half/Good"]
+    assert ids(app) == ["example/CombineStrings", "example/Echo", "example/Fail", *STATUS, "example/Wait", "half/Good"]
     assert ids(app, "/v1/auths") == ["example/SignIn"]
     assert app.get("/v1/auths").json == [{"id": "example/SignIn", "parameters": []}]
+    everything = [entry["id"].split("/")[0] for entry in app.get("/v1/commands").json]
+    assert sorted(set(everything)) == list(dict.fromkeys(everything)) == ["example", "half", "http", "smtp"]
     described = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}
     assert described["http/GetRequest"] == [
         {"id": "url", "type": "str", "required": True},
@@ -33,7 +38,7 @@ def test_what_the_example_offers(app):
     ]
 
 
-def test_only_public_concrete_classes_of_the_module_are_commands(write_connector, make_app, tmp_path):
+def test_only_public_concrete_classes_of_the_module_are_commands(write_connector, make_app, tmp_path, caplog):
     name = write_connector(
         """
 import abc, enum, typing
@@ -83,7 +88,18 @@ def function(): pass
 """,
         elsewhere="class Imported:\n    def execute(self, config, task_data): pass\n",
     )
-    assert ids(make_app(tmp_path)) == [f"{name}/Child", f"{name}/Command", f"{name}/Imported2"]
+    app = make_app(tmp_path)
+    assert ids(app) == [f"{name}/Child", f"{name}/Command", f"{name}/Imported2"]
+    for other in "_Private", "Alias", "Abstract", "Fault", "NoExecute":
+        app.post_json(f"/v1/do/{name}/{other}", {}, status=404)
+    assert caplog.messages == []
+
+
+def test_a_command_with_a_name_beyond_ascii(write_connector, make_app, tmp_path):
+    name = write_connector(command("Größe"))
+    app = make_app(tmp_path)
+    assert ids(app) == [f"{name}/Größe"]
+    assert app.post_json(f"/v1/do/{name}/Gr%C3%B6%C3%9Fe", {}).text == "ok"
 
 
 def test_files_and_folders_of_any_name(write_connector, make_app, tmp_path):
@@ -131,7 +147,6 @@ def test_without_an_init_file_there_are_no_commands(write_connector, make_app, t
     [
         ("nobody/C", 404, "command_not_found", "No connector 'nobody'.*: .*example.*http"),
         ("example/Nothing", 404, "command_not_found", "no command 'Nothing'; there are: CombineStrings, Echo, Fail"),
-        ("example/_Private", 404, "command_not_found", "no command"),
         ("example/__class__", 404, "command_not_found", "no command"),
         ("example/SignIn", 404, "command_not_found", "no command"),
         ("os/system", 404, "command_not_found", "No connector"),
@@ -237,7 +252,7 @@ def test_a_connector_that_is_slow_to_import_holds_up_nobody_else(write_connector
     app.get("/liveness")
     monkeypatch.setattr("spiffproxy._LIST_SECONDS", 0)
     assert ids(app) == [f"{quick}/C"]
-    monkeypatch.setattr("spiffproxy._CALL_SECONDS", 0)
+    monkeypatch.setattr("spiffproxy._IMPORT_SECONDS", 0)
     answer = app.post_json(f"/v1/do/{slow}/C", {}, status=503)
     assert answer.json == error_reply("connector_unavailable", "still being imported")
     assert answer.headers["Retry-After"]

@@ -11,7 +11,7 @@ from conftest import JSON, error_reply
 
 def returning(make_command, expression, status=200):
     """Call a command that returns the value of a Python expression."""
-    source = "import collections, datetime, types\nclass C:\n    def execute(self, config, task_data):\n        return "
+    source = "import collections, datetime, enum, http, types\nclass C:\n    def execute(self, config, task_data):\n        return "
     return make_command(source + expression)("C", status=status)
 
 
@@ -34,6 +34,14 @@ def returning(make_command, expression, status=200):
         ("{'response': types.MappingProxyType({'a': 1})}", 200, JSON, b'{"a": 1}'),
         ("{'response': {'a': 1}, 'status': 404}", 404, JSON, b'{"a": 1}'),
         ("{'response': 'x', 'status': 299}", 299, JSON, b"x"),
+        ("{'response': 'x', 'status': http.HTTPStatus.CREATED}", 201, JSON, b"x"),
+        ("{'response': 'x', 'status': ' 201 '}", 201, JSON, b"x"),
+        (
+            "{'response': 'x', 'mimetype': enum.Enum('M', {'T': 'Text/PLAIN'}, type=str).T}",
+            200,
+            "Text/PLAIN; charset=utf-8",
+            b"x",
+        ),
         ("{'response': 'x', 'status': 599}", 599, JSON, b"x"),
         ("{'response': 'x', 'status': 302}", 302, JSON, b"x"),
         ("{'response': 'x', 'status': 202}", 200, JSON, b"x"),
@@ -89,19 +97,21 @@ def test_a_result_that_is_none(make_command, result, words):
     )
 
 
-def test_a_mapping_that_raises_is_no_result(make_command):
+def test_a_mapping_that_raises_is_no_result(make_command, capsys):
     call = make_command("""
 import collections
 
 class Evil(collections.UserDict):
     def get(self, *_):
-        raise LookupError("evil")
+        print("printed by a result")
+        raise SystemExit("evil")
 
 class C:
     def execute(self, config, task_data):
         return Evil()
 """)
     assert call("C", 500).json == error_reply("invalid_response", "C returned no valid result: evil")
+    assert capsys.readouterr() == ("", "printed by a result\n")
 
 
 # --- version 2 ---
@@ -130,6 +140,11 @@ ERROR = {"error_code": "Code", "message": "text"}
         ({"command_response_version": 3}, {**EMPTY, "command_response_version": 3}),
         ({"command_response_version": "2"}, EMPTY),
         ({"command_response_version": " 2 "}, EMPTY),
+        ({"command_response_version": "2.0"}, EMPTY),
+        (
+            {"command_response_version": 2, "command_response": {"body": 1, "mimetype": ""}},
+            {**EMPTY, "command_response": {"body": 1, "mimetype": ""}},
+        ),
         ({"command_response_version": 2, "command_response": None, "error": None, "spiff__logs": None}, EMPTY),
         ({"command_response_version": 2, "command_response": {"mimetype": None, "body": None}}, EMPTY),
         (
@@ -261,7 +276,7 @@ def test_whatever_a_command_raises_is_contained(make_command, statement, code, w
 import sys
 class Unprintable(Exception):
     def __str__(self):
-        raise RuntimeError("cannot even say so")
+        raise SystemExit("cannot even say so")
 class C:
     def execute(self, config, task_data):
         {statement}
@@ -288,6 +303,8 @@ def test_the_log_of_a_failure_has_its_frames_and_not_its_text(app, caplog):
 
 
 def test_what_a_command_prints_goes_to_stderr(app, capsys):
+    app.post_json("/v1/do/example/Echo", {})
+    capsys.readouterr()  # what the import has printed
     app.post_json("/v1/do/example/Echo", {})
     print("printed by the host")
     captured = capsys.readouterr()

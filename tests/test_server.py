@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import signal
 import socket
 import sys
 
@@ -145,7 +146,7 @@ def test_what_a_client_does_wrong_leaves_no_traceback(start_server):
     server = start_server(*EXAMPLES)
     for data, _, _ in BAD_REQUESTS:
         send_raw(server, data)
-    _, log = server.stop()
+    _, log = server.stop(len(BAD_REQUESTS))
     assert len(log.splitlines()) == 1 + len(BAD_REQUESTS)
     assert not re.search("Traceback|File |Python", log)
 
@@ -203,11 +204,13 @@ def test_a_line_of_the_log(start_server):
     request(server, "GET", "/liveness?query")
     request(server, "GET", "/v1/%0Aforged")
     send_raw(server, "GET /\x1b[2J\u2028é HTTP/1.1\r\n\r\n".encode())
-    lines = server.stop()[1].splitlines()[1:]
+    send_raw(server, b"G\x1b[2J\x9b /liveness HTTP/1.1\r\n\r\n")
+    lines = sorted(server.stop(4)[1].splitlines()[1:], key=lambda line: line.partition("INFO")[2])
     patterns = [
+        r"G%1B%5B2J%\S+ /liveness 405 \d+ .* ms",
+        r"GET /%1B%5B2J%\S+ 404 \d+ .* ms",
         r"GET /liveness 200 12 \d+\.\d ms",
         r"GET /v1/%0Aforged 404 \d+ .* ms",
-        r"GET /%1B%5B2J%\S+ 404 \d+ .* ms",
     ]
     assert len(lines) == len(patterns)
     for line, pattern in zip(lines, patterns):
@@ -224,6 +227,27 @@ def test_a_client_that_hangs_up_is_one_short_line(start_server):
     _, log = server.stop()
     assert "Traceback" not in log
     assert "File " not in log
+
+
+def test_a_connection_that_is_reset_before_it_says_anything_is_one_short_line(start_server):
+    server = start_server()
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
+    _, log = server.stop(1)
+    assert re.search(r"INFO a client hung up or was too slow: ConnectionResetError\n$", log)
+    assert log.count("\n") == 2
+
+
+def test_interrupted_it_ends_at_once(start_server):
+    """Even while a command runs."""
+    server = start_server(*EXAMPLES)
+    body = json.dumps({"seconds": 60}).encode()
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(CALL.replace(b"Echo", b"Wait") + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        request(server, "GET", "/liveness")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+    assert "Traceback" not in server.stop()[1]
 
 
 def test_what_commands_print_does_not_reach_stdout(start_server):

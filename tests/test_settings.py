@@ -17,10 +17,15 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("PORT", "9" * 5000, "from 0 to 65535"),
         ("THREADS", "0", "from 1"),
         ("THREADS", "many", "from 1"),
+        ("THREADS", "10001", "to 10000"),
         ("MAX_REQUEST_BYTES", "32M", "from 1"),
+        ("HTTP_TIMEOUT", "soon", "'soon'; it takes a number of seconds above 0"),
+        ("HTTP_TIMEOUT", "0", "above 0"),
+        ("HTTP_TIMEOUT", "nan", "above 0"),
+        ("SMTP_TIMEOUT", "-1", "above 0"),
         ("CONNECTORS", "/no/such/folder", "there is no folder /no/such/folder"),
         ("CONFIG", "/no/such/file.py", "No such file"),
-        ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin"),
+        ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin; write https://host"),
         ("CORS_ORIGINS", "a.example", "'a.example' is no origin"),
         ("API_KEY", "", "set but empty"),
         ("API_KEY", " \t", "set but empty"),
@@ -56,6 +61,8 @@ def test_an_empty_setting_is_an_unset_one(imports, name):
         ("A = 1\nB = \n", "line 2: SyntaxError"),
         ("A = 1\n\nraise ValueError('s3cret')\n", "line 3: ValueError"),
         ("import sys\nsys.exit('s3cret')\n", "line 2: SystemExit"),
+        ("def f():\n    raise OSError('s3cret')\n\nf()\n", "line 2: OSError"),
+        ("CONNECTOR_PROXY_API_KEY = True\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not bool"),
         ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not NoneType"),
         ("CONNECTOR_PROXY_PORT = 'x'\n", "CONNECTOR_PROXY_PORT is 'x'"),
     ],
@@ -72,10 +79,12 @@ def test_a_config_file_that_fails_is_refused_without_its_secrets(tmp_path, sourc
 
 def test_the_environment_goes_before_the_config_file(make_command, tmp_path):
     """And commands see both, with the config file's upper-case names alone, and without the proxy's own secrets."""
-    file = tmp_path / "config.py"
+    file, key_file = tmp_path / "config.py", tmp_path / "key"
+    key_file.write_text("another key")
     file.write_text(
         "import os\nlower = 1\nFROM_FILE = {'deep': [1]}\nFROM_BOTH = 'file'\n"
-        "CONNECTOR_PROXY_API_KEY = 'filekey'\nCONNECTOR_PROXY_SECRET_KEY = 'x'\n"
+        f"CONNECTOR_PROXY_API_KEY = 'filekey'\nCONNECTOR_PROXY_API_KEY_FILE = {str(key_file)!r}\n"
+        "CONNECTOR_PROXY_SECRET_KEY = 'x'\n"
     )
     call = make_command(
         """
@@ -87,6 +96,7 @@ class Show:
             return {"response": {name: config[name] for name in config}}
 """,
         CONFIG=file,
+        environ={"FROM_BOTH": "environment"},
     )
     headers = {"Spiff-Connector-Proxy-Api-Key": "filekey"}
     answer = call.app.post_json(f"/v1/do/{call.name}/Show", {}, headers=headers)
@@ -94,8 +104,21 @@ class Show:
         "CONNECTOR_PROXY_CONFIG": str(file),
         "CONNECTOR_PROXY_CONNECTORS": str(tmp_path),
         "FROM_FILE": {"deep": [1]},
-        "FROM_BOTH": "file",
+        "FROM_BOTH": "environment",
     }
+
+
+def test_an_empty_variable_does_not_hide_that_of_the_file(tmp_path):
+    file = tmp_path / "config.py"
+    file.write_text("CONNECTOR_PROXY_PORT = 'file'\n")
+    with pytest.raises(ValueError, match="CONNECTOR_PROXY_PORT is 'file'"):
+        Proxy({"CONNECTOR_PROXY_CONFIG": str(file), "CONNECTOR_PROXY_PORT": " "})
+
+
+def test_what_the_config_file_prints_goes_to_stderr(imports, tmp_path, capsys):
+    (tmp_path / "config.py").write_text("print('printed by a config file')\n")
+    Proxy({"CONNECTOR_PROXY_CONFIG": str(tmp_path / "config.py")})
+    assert capsys.readouterr() == ("", "printed by a config file\n")
 
 
 def test_a_variable_of_the_environment_hides_that_of_the_file(make_command, tmp_path):

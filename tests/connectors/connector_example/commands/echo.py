@@ -2,6 +2,8 @@ import time
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand, ConnectorProxyResponseDict
 
+print("printed by an import")
+
 
 class Echo(ConnectorCommand):
     def __init__(self, value=None, **others):
@@ -39,3 +41,20 @@ class Wait:
     def execute(self, config, task_data):
         time.sleep(self.seconds)
         return {"response": {}, "status": 200, "mimetype": "application/json"}
+
+
+class Status:
+    def __init__(self, status, body):
+        self.status = status
+        self.body = body
+
+    def execute(self, config, task_data):
+        return {"response": self.body, "status": self.status, "mimetype": "text/plain"}
+
+
+class Inner:
+    def __init__(self, status):
+        self.status = status
+
+    def execute(self, config, task_data):
+        return {"command_response_version": 2, "command_response": {"http_status": self.status}}
