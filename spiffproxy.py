@@ -178,8 +178,10 @@ def _read_settings(environ: Mapping[str, str]) -> _Settings:
     # container files write NAME=${NAME:-} for what is unset; a key alone has to be said clearly
     given = {name: value for name, value in environ.items() if value.strip() or name in secrets}
     values = {**_read_config_file(_text(given, "CONNECTOR_PROXY_CONFIG")), **given}
+    # what the bundled connectors could not use is refused here, before a workflow meets it
     _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
     _check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
+    _number(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
     return _Settings(
         host=_text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1"),
         port=_number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535),
@@ -200,7 +202,6 @@ def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
 
 
 def _check_seconds(values: Mapping[str, Any], name: str) -> None:
-    """Refuse at the start what the bundled connectors could not use later."""
     text = _text(values, name, "40")
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text) or not float(text):
         raise _SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")

@@ -8,13 +8,16 @@ import logging
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import trustme
 from webtest import TestApp
 
 from spiffproxy import Proxy
@@ -123,6 +126,22 @@ def make_command(write_connector, make_app, tmp_path):
     return make
 
 
+@pytest.fixture
+def make_http_call(make_app):
+    """Return a function that makes one which calls a command of the http connector and returns the proxy's answer."""
+
+    def make(**settings):
+        app = make_app(**settings)
+        return lambda command, status=200, **body: app.post_json(f"/v1/do/http/{command}", body, status=status)
+
+    return make
+
+
+@pytest.fixture
+def http_call(make_http_call):
+    return make_http_call()
+
+
 class _Server:
     """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
 
@@ -190,11 +209,16 @@ def run_proxy(*arguments, module=MODULE, cwd=None, **environ):
 
 
 class _UpstreamHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
     def do(self):
         length = int(self.headers.get("Content-Length", 0))
-        self.body = self.rfile.read(length)
-        self.server.requests.append(self)
-        status, headers, body = self.server.answer(self)
+        request = SimpleNamespace(
+            command=self.command, path=self.path, headers=self.headers, body=self.rfile.read(length), connection=self
+        )
+        self.server.requests.append(request)
+        status, headers, body = self.server.answer(request)
         self.send_response(status)
         for name, value in {"Content-Length": len(body), **headers}.items():
             for part in value if isinstance(value, list) else [value]:
@@ -209,15 +233,104 @@ class _UpstreamHandler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def upstream():
+@contextlib.contextmanager
+def serve_http(tls=None, host="127.0.0.1"):
     """A real HTTP server; `answer` maps a request to status, headers and body; `requests` are those that it has seen."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _UpstreamHandler) as server:
+    server = ThreadingHTTPServer((host, 0), _UpstreamHandler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    with server:
+        server.handle_error = lambda *_: None  # clients break off on purpose
         server.requests = []
         server.answer = lambda request: (200, {"Content-Type": JSON}, b'{"ok": true}')
-        server.url = f"http://127.0.0.1:{server.server_port}"
+        server.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def upstream():
+    with serve_http() as server:
+        yield server
+
+
+@pytest.fixture
+def other_upstream():
+    with serve_http() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authority(tmp_path_factory):
+    """A certificate authority that the process trusts."""
+    authority = trustme.CA()
+    bundle = tmp_path_factory.mktemp("authority") / "bundle.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE":
+            patch.setenv(name, str(bundle))
+        yield authority
+
+
+def server_context(authority, *names):
+    """Return the TLS context of a server with a certificate for these names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def tls_upstream(authority):
+    with serve_http(server_context(authority, "127.0.0.1")) as server:
+        yield server
+
+
+@pytest.fixture
+def raw_server():
+    """Return a function that starts a server of sockets: `talk` gets each connection, and what it returns is sent.
+
+    The returned server has `url` and `connections`, the number of connections made.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def start(talk):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            server = SimpleNamespace(url=f"http://127.0.0.1:{listener.getsockname()[1]}", connections=0)
+
+            def accept():
+                while True:
+                    try:
+                        connection, _ = listener.accept()
+                    except OSError:
+                        return
+                    server.connections += 1
+                    threading.Thread(target=converse, args=(connection, server.connections), daemon=True).start()
+
+            def converse(connection, number):
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(20)
+                    answer = talk(connection, number)
+                    if answer:
+                        connection.sendall(answer)
+
+            thread = threading.Thread(target=accept, daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(listener.shutdown, socket.SHUT_RDWR)
+            return server
+
+        yield start
+
+
+def read_request(connection):
+    """Return the head of a request."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = connection.recv(65536)
+        if not part:
+            break
+        head += part
+    return head

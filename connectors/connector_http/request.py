@@ -1,20 +1,24 @@
-"""What the commands of this connector share: a request is built, sent, perhaps tried again, and its answer read."""
+"""What the commands share: parameters become a request, which is sent, perhaps tried again, and becomes a result."""
 
 from __future__ import annotations
 
 import base64
-import functools
-import http.client
 import json
-import socket
-import ssl
+import re
 import time
-import urllib.error
-import urllib.request
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
+from xml.parsers.expat import ExpatError
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
+
+from connector_http.answer import decode_text, parse_body, read_body
+from connector_http.errors import RequestError
+from connector_http.hosts import read_allowed_hosts
+from connector_http.opener import Call, Hop, make_opener
+from connector_http.url import add_params, parse_url
+from spiffproxy import __version__
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -29,31 +33,16 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 _SECONDS = 40  # for a command; SpiffArena waits 45
 _SECONDS_BETWEEN_TRIES = 1
-# `requests`, which diagrams were drawn for, has these codes for what the standard library raises
-_ERROR_CODES: list[tuple[type[Exception], str]] = [
-    (ssl.SSLError, "SSLError"),
-    (socket.timeout, "ReadTimeout"),
-    (http.client.IncompleteRead, "ChunkedEncodingError"),
-    (OSError, "ConnectionError"),
-    (http.client.HTTPException, "ConnectionError"),
-]
+_MAX_RESPONSE_BYTES = 64 * 1024**2
+_TRIED_AGAIN = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError"}
+# what belongs to one connection, or is ours to say
+_DROPPED_HEADERS = re.compile("content-length|transfer-encoding|te|upgrade|proxy-.*")
 
 
-class RequestError(Exception):
-    """A request that got no answer: 400 where its author has to mend it, 500 where another try may help."""
-
-    def __init__(self, error_code: str, message: str, http_status: int) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        self.http_status = http_status
-
-
-class Answer(NamedTuple):
-    """What the upstream answered."""
-
+class _Received(NamedTuple):
     status: int
     headers: Message
-    text: str
+    body: bytes
 
 
 class Request(ConnectorCommand):
@@ -71,35 +60,37 @@ class Request(ConnectorCommand):
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
         """Return the upstream's text and status, or status 500 and `{"error": …}` where there are none."""
         try:
-            answer = self.send(config)
+            answer = self.send(self.build(_start_call(config, [])), config)
         except RequestError as error:
             return {"response": {"error": str(error)}, "status": 500, "mimetype": _JSON}
-        return {"response": answer.text, "status": answer.status, "mimetype": _JSON}
+        return {"response": decode_text(answer.body, answer.headers), "status": answer.status, "mimetype": _JSON}
 
-    def send(self, config: Any) -> Answer:
-        """Send the request once and return the answer, whatever its status; raise `RequestError` without one."""
-        timeout = float(config.get("CONNECTOR_PROXY_HTTP_TIMEOUT") or _SECONDS)
-        request = self._build()
-        try:
-            with _make_opener().open(request, timeout=timeout) as answer:
-                return Answer(answer.status, answer.headers, _decode(answer.read(), answer.headers))
-        except urllib.error.HTTPError as answer:  # an answer like any other, to us
-            with answer:
-                return Answer(answer.code, answer.headers, _decode(answer.read(), answer.headers))
-        except (OSError, http.client.HTTPException) as error:
-            cause = error.reason if isinstance(error, urllib.error.URLError) else error
-            code = next((code for kind, code in _ERROR_CODES if isinstance(cause, kind)), "ConnectionError")
-            raise RequestError(code, f"No answer from {shorten_url(self.url)}: {cause}", 500) from None
-
-    def _build(self) -> urllib.request.Request:
+    def build(self, call: Call) -> Hop:
+        """Raise `RequestError` with status 400 where the parameters make no request."""
+        url = add_params(parse_url(self.url), self.params)
+        headers = {"User-Agent": f"spiffproxy/{__version__}", "Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
         data, content_type = _encode_data(self.data, self.body_format)
-        headers = {name: str(value) for name, value in (self.headers or {}).items() if value is not None}
-        if content_type and "content-type" not in map(str.lower, headers):
+        if content_type:
             headers["Content-Type"] = content_type
+        written = {name.lower(): (name, value) for name, value in [*headers.items(), *_check_headers(self.headers)]}
+        credentials = url.credentials
         if self.basic_auth_username or self.basic_auth_password:
-            credentials = f"{self.basic_auth_username or ''}:{self.basic_auth_password or ''}"
-            headers["Authorization"] = "Basic " + base64.b64encode(_encode_credentials(credentials)).decode()
-        return urllib.request.Request(_add_params(self.url, self.params), data, headers, method=self.method)
+            credentials = (self.basic_auth_username or "", self.basic_auth_password or "")
+        if credentials:
+            written["authorization"] = ("Authorization", _encode_credentials(*credentials))
+        return Hop(self.method, url, dict(written.values()), data, call)
+
+    def send(self, hop: Hop, config: Any) -> _Received:
+        """Return the answer, whatever its status; raise `RequestError` where there is none."""
+        limit = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or _MAX_RESPONSE_BYTES)
+        try:
+            answer = make_opener().open(hop)
+        except ValueError:  # urllib's, of a variable that it cannot read
+            raise RequestError("ProxyError", "HTTP_PROXY or HTTPS_PROXY is no URL of a proxy") from None
+        try:
+            return _Received(answer.status, answer.headers, read_body(answer, limit))
+        finally:
+            answer.finish()
 
 
 class RequestV2(Request):
@@ -109,123 +100,115 @@ class RequestV2(Request):
     include_response_headers: bool = False
 
     def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
-        """Send the request, and again for as many attempts as were asked for, while the upstream fails."""
+        """Send the request, and again while the upstream fails, as often as was asked for and the time allows."""
         if self.data is None and self.method in ("POST", "PUT", "PATCH"):
             self.data = {}
         attempts = self.attempts if type(self.attempts) is int and 1 <= self.attempts <= 10 else 1
         logs: list[str] = []
-        for attempt in range(1, attempts + 1):
-            if attempt > 1:
+        try:
+            call = _start_call(config, logs)
+            for attempt in range(1, attempts + 1):
+                response, error = self._try(self.build(call), config)
+                outcome = error["error_code"] if error else f"HTTP {response['http_status']}"
+                logs.append(f"{self.method} {parse_url(self.url).shown()}, attempt {attempt} of {attempts}: {outcome}")
+                time_left = call.deadline - time.monotonic() > _SECONDS_BETWEEN_TRIES
+                if attempt == attempts or not time_left or not _may_pass(error):
+                    break
                 time.sleep(_SECONDS_BETWEEN_TRIES)
-            response, error = self._try(config)
-            status = response["http_status"] or 0
-            outcome = error["error_code"] if error else f"HTTP {status}"
-            logs.append(f"{self.method} {shorten_url(self.url)}, attempt {attempt} of {attempts}: {outcome}")
-            if status < 500:
-                break
+        except RequestError as failure:  # a setting, or parameters that make no request
+            response, error = _report(failure)
+            logs.append(f"{self.method}: {failure.error_code}")
         return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": logs}
 
-    def _try(self, config: Any) -> tuple[CommandResponseDict, CommandErrorDict | None]:
+    def _try(self, hop: Hop, config: Any) -> tuple[CommandResponseDict, CommandErrorDict | None]:
         try:
-            answer = self.send(config)
+            answer = self.send(hop, config)
         except RequestError as failure:
-            error: CommandErrorDict = {"error_code": failure.error_code, "message": str(failure)}
-            return {"body": {}, "mimetype": _JSON, "http_status": failure.http_status}, error
-        body, problem = _parse(answer)
+            return _report(failure)
+        try:
+            body, problem = parse_body(answer.body, answer.headers), ""
+        except (JSONDecodeError, ExpatError) as error:
+            body = {"raw_response": decode_text(answer.body, answer.headers)}
+            problem = f"{type(error).__name__}: {error}"
         response: CommandResponseDict = {"body": body, "mimetype": _JSON, "http_status": answer.status}
         if self.include_response_headers:
             names = dict.fromkeys(answer.headers)
             response["headers"] = {name: ", ".join(answer.headers.get_all(name, [])) for name in names}
-        if answer.status >= 400:
-            problem = f"HttpError{answer.status}"
-        if problem is None:
+        if answer.status < 400 and not problem:
             return response, None
-        message = f"{self.method} {shorten_url(self.url)} answered {answer.status}: {answer.text[:1000]}"
-        return response, {"error_code": problem, "message": message}
+        code = f"HttpError{answer.status}" if answer.status >= 400 else problem.partition(":")[0]
+        start = decode_text(answer.body[:1000], answer.headers)
+        message = f"{self.method} {hop.url.shown()} answered {answer.status}{problem and f', {problem}'}: {start}"
+        return response, {"error_code": code, "message": message}
 
 
-def shorten_url(url: str) -> str:
-    """Return what of a URL may be shown: not its user and password, its query, or its fragment."""
+def _report(failure: RequestError) -> tuple[CommandResponseDict, CommandErrorDict]:
+    error: CommandErrorDict = {"error_code": failure.error_code, "message": str(failure)}
+    return {"body": {}, "mimetype": _JSON, "http_status": failure.http_status}, error
+
+
+def _may_pass(error: CommandErrorDict | None) -> bool:
+    """Tell whether another try may help."""
+    return error is not None and (error["error_code"] in _TRIED_AGAIN or error["error_code"].startswith("HttpError5"))
+
+
+def _start_call(config: Any, logs: list[str]) -> Call:
+    """Start the clock of a command, and read what it may call."""
+    deadline = time.monotonic() + float(config.get("CONNECTOR_PROXY_HTTP_TIMEOUT") or _SECONDS)
+    return Call(deadline, read_allowed_hosts(str(config.get("CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS") or "")), logs)
+
+
+def _check_headers(headers: Any) -> list[tuple[str, str]]:
+    """Return the author's headers but those that are not theirs to set; raise `InvalidHeader`."""
+    if headers is not None and not isinstance(headers, dict):
+        raise RequestError("InvalidHeader", f"headers must be an object, not {type(headers).__name__}", 400)
+    checked = []
+    for name, value in (headers or {}).items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise RequestError("InvalidHeader", f"{name!r} is no name of a header", 400)
+        if value is None or _DROPPED_HEADERS.fullmatch(name.lower()):
+            continue
+        if not isinstance(value, str):
+            raise RequestError("InvalidHeader", f"The header {name} must be text, not {type(value).__name__}", 400)
+        if re.search(r"[\r\n\0]|[^\0-\xff]", value):
+            message = f"The header {name} holds a line break, or a letter beyond latin-1"
+            raise RequestError("InvalidHeader", message, 400)
+        checked.append((name, value.strip()))
+    return checked
+
+
+def _encode_credentials(user: str, password: str) -> str:
+    """Return the header of basic authentication, in latin-1 as `requests` has it, where that will do."""
+    text = f"{user}:{password}"
     try:
-        scheme, host, path, _, _ = urlsplit(url)
-    except ValueError:
-        return "the URL"
-    return urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
-
-
-@functools.cache
-def _make_opener() -> urllib.request.OpenerDirector:
-    """Make the one opener of the process, for http and https alone: the standard one reads files, too."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _add_params(url: str, params: dict[str, Any] | None) -> str:
-    """Put `params` behind the query that the URL has; values may be lists, null ones are left out."""
-    try:
-        scheme, host, path, query, _ = urlsplit(url)
-    except ValueError as error:
-        raise RequestError("InvalidURL", f"This is no URL: {error}", 400) from None
-    if not scheme:
-        raise RequestError("MissingSchema", f"The URL has no scheme; write https://{shorten_url(url)}", 400)
-    if scheme not in ("http", "https"):
-        raise RequestError("InvalidSchema", f"The URL begins with {scheme}:, and not with http or https", 400)
-    if not host:
-        raise RequestError("InvalidURL", "The URL names no host", 400)
-    more = urlencode({name: value for name, value in (params or {}).items() if value is not None}, doseq=True)
-    return urlunsplit((scheme, host, path, "&".join(filter(None, (query, more))), ""))
-
-
-def _encode_credentials(text: str) -> bytes:
-    try:
-        return text.encode("latin-1")
+        octets = text.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode()
+        octets = text.encode("utf-8", "replace")
+    return "Basic " + base64.b64encode(octets).decode()
 
 
 def _encode_data(data: Any, body_format: str | None) -> tuple[bytes | None, str | None]:
     """Return the body of a request and its content type, each None where there is none."""
-    body_format = (body_format or "json").lower()
+    body_format = str(body_format or "json").lower()
     if body_format not in ("json", "form", "raw", "none"):
-        message = f"body_format is {body_format!r}; it may be 'json', 'form', 'raw' or 'none'"
+        message = f"body_format is {body_format[:20]!r}; it may be 'json', 'form', 'raw' or 'none'"
         raise RequestError("ValueError", message, 400)
     if data is None or body_format == "none":
         return None, None
-    if body_format == "form":
-        if not isinstance(data, dict):
-            raise RequestError("ValueError", "body_format 'form' takes data that is an object", 400)
-        return urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded"
-    if body_format == "raw" and isinstance(data, str):
-        return data.encode(), None
     try:
-        body = json.dumps(data, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+        if body_format == "form":
+            return _encode_form(data), "application/x-www-form-urlencoded"
+        if body_format == "raw" and isinstance(data, str):
+            return data.encode(), None
+        return json.dumps(data, allow_nan=False).encode(), _JSON if body_format == "json" else None
+    except UnicodeEncodeError:
+        raise RequestError("ValueError", "data holds half of a surrogate pair", 400) from None
+    except (TypeError, ValueError, RecursionError) as error:
         raise RequestError("InvalidJSONError", f"data cannot be written as JSON: {error}", 400) from None
-    return body, _JSON if body_format == "json" else None
 
 
-def _decode(body: bytes, headers: Message) -> str:
-    try:
-        return body.decode(headers.get_content_charset() or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        return body.decode("latin-1")
-
-
-def _parse(answer: Answer) -> tuple[Any, str | None]:
-    """Return the body as JSON where it says that it is, and the error code where it is not after all."""
-    if _JSON in answer.headers.get("Content-Type", "").lower() and answer.text:
-        try:
-            return json.loads(answer.text), None
-        except json.JSONDecodeError:
-            return {"raw_response": answer.text}, "JSONDecodeError"
-    return {"raw_response": answer.text}, None
+def _encode_form(data: Any) -> bytes:
+    if not isinstance(data, dict):
+        message = f"body_format 'form' takes data that is an object, not {type(data).__name__}"
+        raise RequestError("ValueError", message, 400)
+    return urlencode({name: value for name, value in data.items() if value is not None}, doseq=True).encode()

@@ -1,0 +1,127 @@
+"""The answer: its body read within bounds, decompressed, decoded, and parsed by its content type."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import zlib
+from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
+
+from connector_http.errors import RequestError
+from connector_http.xml import decode_xml, parse_xml
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from connector_http.connections import Answer
+
+_CHUNK = 64 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def read_body(answer: Answer, limit: int) -> bytes:
+    """Return the body, decompressed. Raise `RequestError`: `ReadTimeout`, `ChunkedEncodingError` where it is cut
+    short, `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes, compressed or not.
+    """
+    if answer.length is not None and answer.length > limit:
+        raise _too_large(limit)
+    parts, size = [], 0
+    try:
+        while chunk := answer.read(_CHUNK):
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+    except socket.timeout:
+        raise RequestError("ReadTimeout", "The answer did not arrive in time") from None
+    except (OSError, http.client.HTTPException):
+        raise _cut_short() from None
+    if answer.length:  # read() does not tell
+        raise _cut_short()
+    body = b"".join(parts)
+    for encoding in reversed(answer.headers.get("Content-Encoding", "").lower().split(",")):
+        if body:
+            body = _decompress(body, encoding.strip(), limit)
+    return body
+
+
+def _too_large(limit: int) -> RequestError:
+    message = f"The answer has more than {limit} bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
+    return RequestError("ResponseTooLarge", message, 413)
+
+
+def _cut_short() -> RequestError:
+    return RequestError("ChunkedEncodingError", "The answer was cut short")
+
+
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding in ("gzip", "x-gzip"):
+        wbits = _GZIP
+    elif encoding == "deflate":  # by RFC 9110 with the header of zlib, by many servers without
+        wbits = zlib.MAX_WBITS if body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0 else -zlib.MAX_WBITS
+    else:
+        return body
+    parts, size = [], 0
+    while body:
+        member = zlib.decompressobj(wbits)
+        try:
+            parts.append(member.decompress(body, limit - size + 1))
+        except zlib.error as error:
+            raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not member.eof:
+            raise _cut_short()
+        body = member.unused_data if wbits == _GZIP and member.unused_data.startswith(b"\x1f\x8b") else b""
+    return b"".join(parts)
+
+
+def decode_text(body: bytes, headers: Message) -> str:
+    """Decode by the charset of the content type, or as UTF-8 where it is valid, or as latin-1."""
+    charset = headers.get_content_charset()
+    if charset:
+        try:
+            return body.decode(charset, "replace")
+        except (LookupError, ValueError):  # no charset at all
+            pass
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
+
+
+def parse_body(body: bytes, headers: Message) -> Any:
+    """Return JSON or XML as what it holds, anything else as `{"raw_response": …}`.
+
+    Raises JSONDecodeError or ExpatError where it is not what the content type says.
+    """
+    content_type = headers.get("Content-Type", "").lower()
+    if body and "application/json" in content_type:
+        return _parse_json(body, headers)
+    if body and headers.get_content_type() in ("application/xml", "text/xml"):
+        try:
+            return parse_xml(decode_xml(body, headers.get_content_charset()))
+        except (LookupError, ValueError) as error:
+            raise ExpatError(f"the charset is not what it says: {error}") from None
+    return {"raw_response": decode_text(body, headers)}
+
+
+def _parse_json(body: bytes, headers: Message) -> Any:
+    """Read UTF-8, UTF-16 or UTF-32, or what else the header names; nothing that could not be sent on as JSON."""
+    try:
+        text = body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        text = decode_text(body, headers)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise json.JSONDecodeError(str(error), "", 0) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

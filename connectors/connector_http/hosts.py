@@ -1,0 +1,95 @@
+"""Where requests may go: the hosts that the operator allows, and never to a cloud's metadata by accident."""
+
+from __future__ import annotations
+
+import functools
+import re
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+from connector_http.errors import RequestError
+
+if TYPE_CHECKING:
+    from connector_http.url import Url
+
+_Address = Union[IPv4Address, IPv6Address]
+_SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"
+# what answers here hands out the credentials of the machine that the proxy runs on
+_METADATA = {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
+_ENTRY = re.compile(
+    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)|(?P<plain>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+class _Rule(NamedTuple):
+    host: str | _Address | IPv4Network | IPv6Network  # a name may begin with `*.`
+    port: int | None
+
+
+class AllowedHosts:
+    """The hosts of the setting. A name or an address is compared with the host that the URL names, a network with
+    the address that the name leads to.
+    """
+
+    def __init__(self, rules: list[_Rule]) -> None:
+        self._rules = rules
+
+    def allow(self, url: Url, address: str | None) -> bool:
+        """Tell whether `url` may be asked at `address`; None where a proxy looks that up."""
+        numeric = read_address(address) if address else read_address(url.host)
+        rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
+        if numeric in _METADATA:
+            return numeric in rules or url.host in rules
+        if not self._rules:
+            return True
+        return any(_matches(host, url.host, numeric) for host in rules)
+
+
+def _matches(rule: str | _Address | IPv4Network | IPv6Network, host: str, address: _Address | None) -> bool:
+    if isinstance(rule, str):
+        return host == rule or (rule.startswith("*.") and host.endswith(rule[1:]))
+    if isinstance(rule, (IPv4Network, IPv6Network)):
+        return address is not None and address in rule
+    return read_address(host) == rule
+
+
+@functools.lru_cache(maxsize=8)
+def read_allowed_hosts(text: str) -> AllowedHosts:
+    """Read the setting; raise `RequestError` that names it where it makes no sense."""
+    rules = []
+    for entry in filter(None, (part.strip().lower() for part in text.split(","))):
+        try:
+            rules.append(_read_rule(entry))
+        except ValueError:
+            raise RequestError("ValueError", f"{_SETTING}: {entry!r} is no name, address or network", 400) from None
+    return AllowedHosts(rules)
+
+
+def _read_rule(text: str) -> _Rule:
+    match = _ENTRY.fullmatch(text)
+    if not match:
+        raise ValueError(text)
+    host = match["bracketed"] or match["many"] or match["plain"]
+    return _Rule(_read_host(host.rstrip(".")), int(match["port"]) if match["port"] else None)
+
+
+def _read_host(text: str) -> str | _Address | IPv4Network | IPv6Network:
+    if "/" in text:
+        return ip_network(text, strict=False)
+    address = read_address(text)
+    if address is None and not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", text):
+        raise ValueError(text)
+    return text if address is None else address
+
+
+def read_address(text: str) -> _Address | None:
+    """Return the address that a host spells, in whatever way the system would understand it, or None for a name."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        try:
+            return IPv4Address(socket.inet_aton(text))  # decimal, hexadecimal, with fewer dots
+        except (OSError, UnicodeError, ValueError):
+            return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,70 @@
+"""XML as a dict, in the shape that `xmltodict` gives it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.parsers import expat
+
+_MAX_DEPTH = 200  # what JSON and the readers of this result bear; expat has no limit
+
+
+class _Builder:
+    """The handlers of an expat parser. `root` is the result."""
+
+    def __init__(self) -> None:
+        self.root: dict[str, Any] = {}
+        self._elements: list[dict[str, Any]] = [self.root]
+        self._texts: list[list[str]] = [[]]
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._elements) > _MAX_DEPTH:
+            raise expat.ExpatError(f"more than {_MAX_DEPTH} elements within each other")
+        self._elements.append({f"@{key}": value for key, value in attributes.items()})
+        self._texts.append([])
+
+    def text(self, data: str) -> None:
+        self._texts[-1].append(data)
+
+    def end(self, name: str) -> None:
+        element: Any = self._elements.pop()
+        text = "".join(self._texts.pop()).strip()
+        if element and text:
+            element["#text"] = text
+        self._add(self._elements[-1], name, element or text or None)
+
+    def _add(self, parent: dict[str, Any], name: str, value: Any) -> None:
+        """Put an element into its parent; one that is repeated becomes a list."""
+        if name not in parent:
+            parent[name] = value
+        elif isinstance(parent[name], list):
+            parent[name].append(value)
+        else:
+            parent[name] = [parent[name], value]
+
+    def refuse_entity(self, name: str, *_: object) -> None:
+        raise expat.ExpatError(f"the entity {name!r} is declared, and entities are not read")
+
+
+def decode_xml(body: bytes, charset: str | None) -> str:
+    """Decode by the header's charset, else by the byte order mark, else by the declaration, else as UTF-8."""
+    if charset is None:
+        for mark, encoding in (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"):
+            if body.startswith(mark):
+                return body.decode(encoding)
+        declared = re.match(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)", body)
+        charset = declared[1].decode() if declared else "utf-8"
+    return body.decode(charset).removeprefix("\ufeff")
+
+
+def parse_xml(text: str) -> dict[str, Any]:
+    """Return the document as a dict with its root element; raise ExpatError where it is none that is read here."""
+    builder = _Builder()
+    parser = expat.ParserCreate("utf-8")  # which goes before what the document declares
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.text
+    parser.EntityDeclHandler = builder.refuse_entity
+    parser.Parse(text.encode(), True)
+    return builder.root
