@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from connector_smtp.mail import EmailV2
 
@@ -16,3 +17,9 @@ class SendEmailV2(EmailV2):
     smtp_user: str | None = None
     smtp_password: str | None = None
     smtp_starttls: bool | None = None
+    smtp_ssl: bool | None = None
+    email_cc: Any = None
+    email_bcc: Any = None
+    email_reply_to: Any = None
+    email_html: str | None = None
+    email_attachments: Any = None
