@@ -528,9 +528,10 @@ def _find_classes(module: types.ModuleType, method: str) -> list[type]:
 class _Connectors:
     """Every connector that can be found: in the given folders, among what is installed, beside this module."""
 
-    def __init__(self, folders: Iterable[str]) -> None:
-        _extend_sys_path(list(folders))
-        packages = [module.name for module in pkgutil.iter_modules() if module.ispkg]
+    def __init__(self, first: Iterable[str]) -> None:
+        _extend_sys_path(list(first))
+        folders = [folder for folder in sys.path if _may_hold_connectors(folder)]
+        packages = [module.name for module in pkgutil.iter_modules(folders) if module.ispkg]
         names = sorted(name[len("connector_") :] for name in packages if name.startswith("connector_"))
         self._by_name = {name: _Connector(name) for name in names}
         self._listings: dict[str, bytes] = {}
@@ -583,6 +584,12 @@ class _Connectors:
                 connector.is_late = True
                 _logger.warning("%s is still being imported, and not listed until then", connector.package)
         return loaded
+
+
+def _may_hold_connectors(folder: str) -> bool:
+    """Look at the names alone: pkgutil examines each module of an installation, which takes as long as all the rest."""
+    path = Path(folder)
+    return not path.is_dir() or any(path.glob("connector_*"))  # what is no folder may be an archive
 
 
 def _extend_sys_path(folders: list[str]) -> None:

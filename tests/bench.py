@@ -218,8 +218,91 @@ def bench_memory():
     print(f"peak memory of a call with 20 MB    {float(ended.stdout):.1f} × the body (which the measure holds, too)")
 
 
+UPSTREAM = """
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "12")
+        self.end_headers()
+        self.wfile.write(b'{"ok": true}')
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def bench_http():
+    """Compare GetRequestV2 over https with a bare connection that is kept, and with urlopen() as it comes."""
+    import trustme
+
+    authority = trustme.CA()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle, own = Path(folder) / "bundle.pem", Path(folder) / "own.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(own))
+        os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(bundle)
+        process = subprocess.Popen([sys.executable, "-c", UPSTREAM, str(own)], stdout=subprocess.PIPE, text=True)
+        try:
+            compare_clients(int(process.stdout.readline()))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def compare_clients(port):
+    import http.client
+    import ssl
+    import urllib.request
+
+    sys.path.append(str(ROOT / "connectors"))
+    from connector_http.commands.get_request_v2 import GetRequestV2
+
+    url = f"https://127.0.0.1:{port}/"
+    kept = http.client.HTTPSConnection("127.0.0.1", port, context=ssl.create_default_context())
+    headers = {"User-Agent": "spiffproxy/0.1.0", "Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
+
+    def ask_kept():
+        kept.request("GET", "/", headers=headers)
+        json.loads(kept.getresponse().read())
+
+    def ask_ours():
+        if GetRequestV2(url).execute({}, {})["error"]:
+            raise SystemExit("the upstream does not answer")
+
+    def ask_anew():
+        with urllib.request.urlopen(url) as answer:
+            json.loads(answer.read())
+
+    def per_second(ask, calls):
+        start = time.perf_counter()
+        for _ in range(calls):
+            ask()
+        return calls / (time.perf_counter() - start)
+
+    results = take_turns(
+        7,
+        kept=lambda: per_second(ask_kept, 200),
+        ours=lambda: per_second(ask_ours, 200),
+        anew=lambda: per_second(ask_anew, 10),
+    )
+    kept.close()
+    print(f"http/GetRequestV2 over https        {results['ours'] / results['kept']:.2f} × a bare kept http.client")
+    print(f"                                    {results['ours'] / results['anew']:.1f} × urlopen() as it comes")
+    print(f"(calls a second: {results['ours']:.0f}, {results['kept']:.0f}, {results['anew']:.0f})")
+
+
 if __name__ == "__main__":
     logging.disable()
     bench_calls()
     bench_start()
     bench_memory()
+    bench_http()
