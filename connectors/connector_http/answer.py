@@ -29,7 +29,7 @@ def read_body(answer: Answer, limit: int) -> bytes:
         raise _too_large(limit)
     parts, size = [], 0
     try:
-        while chunk := answer.read(_CHUNK):
+        while not answer.isclosed() and (chunk := answer.read(_CHUNK)):
             parts.append(chunk)
             size += len(chunk)
             if size > limit:
@@ -109,6 +109,13 @@ def parse_body(body: bytes, headers: Message) -> Any:
     return {"raw_response": decode_text(body, headers)}
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 def _parse_json(body: bytes, headers: Message) -> Any:
     """Read UTF-8, UTF-16 or UTF-32, or what else the header names; nothing that could not be sent on as JSON."""
     try:
@@ -116,12 +123,8 @@ def _parse_json(body: bytes, headers: Message) -> Any:
     except UnicodeDecodeError:
         text = decode_text(body, headers)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _decode_json(text.removeprefix("\ufeff"))
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:
         raise json.JSONDecodeError(str(error), "", 0) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

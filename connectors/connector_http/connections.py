@@ -7,6 +7,7 @@ import functools
 import http.client
 import io
 import os
+import select
 import socket
 import ssl
 import threading
@@ -44,10 +45,14 @@ class Stream(io.RawIOBase):
 
     def is_alive(self) -> bool:
         """Tell whether a stream at rest is still connected and silent."""
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self.sock, select.POLLIN)
+        if not poll.poll(0):
+            return True
         self.sock.settimeout(0)
         try:
             self.sock.recv(1)
-        except (BlockingIOError, ssl.SSLWantReadError):  # TLS may have sent a session ticket, and nothing more
+        except ssl.SSLWantReadError:  # TLS has sent a session ticket, and nothing more
             return True
         except OSError:
             return False

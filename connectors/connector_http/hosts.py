@@ -83,6 +83,7 @@ def _read_host(text: str) -> str | _Address | IPv4Network | IPv6Network:
     return text if address is None else address
 
 
+@functools.lru_cache(maxsize=1024)
 def read_address(text: str) -> _Address | None:
     """Return the address that a host spells, in whatever way the system would understand it, or None for a name."""
     try:

@@ -157,8 +157,8 @@ class _Redirect(urllib.request.BaseHandler):
     """Follows redirects; urllib's own sends credentials to any host, and counts and reads them otherwise."""
 
     def http_response(self, hop: Hop, answer: Answer) -> Answer:
-        location = answer.headers.get("Location")
-        if answer.status not in (301, 302, 303, 307, 308) or not location:
+        location = answer.headers.get("Location") if answer.status in (301, 302, 303, 307, 308) else None
+        if not location:
             return answer
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer.read(65536)  # read to its end, most likely, so that the connection can be kept

@@ -108,9 +108,10 @@ class RequestV2(Request):
         try:
             call = _start_call(config, logs)
             for attempt in range(1, attempts + 1):
-                response, error = self._try(self.build(call), config)
+                hop = self.build(call)
+                response, error = self._try(hop, config)
                 outcome = error["error_code"] if error else f"HTTP {response['http_status']}"
-                logs.append(f"{self.method} {parse_url(self.url).shown()}, attempt {attempt} of {attempts}: {outcome}")
+                logs.append(f"{self.method} {hop.url.shown()}, attempt {attempt} of {attempts}: {outcome}")
                 time_left = call.deadline - time.monotonic() > _SECONDS_BETWEEN_TRIES
                 if attempt == attempts or not time_left or not _may_pass(error):
                     break

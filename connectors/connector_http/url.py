@@ -15,6 +15,7 @@ _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#
 _AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::(?P<port>[0-9]*))?", re.DOTALL)
 _LABEL = re.compile("[a-z0-9_-]{1,63}")
 _SAFE = "!$&'()*+,/:;=?@[]~%"  # what `requests` leaves alone, too
+_FINE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
 
 
 class Url(NamedTuple):
@@ -100,6 +101,8 @@ def _urlencode(pairs: list[tuple[str, Any]]) -> str:
 
 def _quote(text: str) -> str:
     """Percent-encode what may not stand in a path or query; valid escapes stay as they are, a lone % does not."""
+    if _FINE.fullmatch(text):
+        return text
     return quote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", text), safe=_SAFE)
 
 
