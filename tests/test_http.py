@@ -110,6 +110,8 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("text/plain", b"gr\xfcn", {"raw_response": "grün"}),
         ("text/plain; charset=nonsense", b"text", {"raw_response": "text"}),
         ("text/plain; charset=hex", b"text", {"raw_response": "text"}),
+        (f"text/plain; charset*{'1' * 5000}=x", b"text", {"raw_response": "text"}),
+        (JSON, b"[1.5, 1e3, -0.0]", [1.5, 1000.0, -0.0]),
         (JSON, b"[1]", [1]),
         (JSON, b"null", None),
         ("Application/JSON; charset=utf-8", b'{"a": "\xc3\xbc"}', {"a": "ü"}),
@@ -173,6 +175,7 @@ def test_xml_is_what_xmltodict_makes_of_it(http_call, upstream, xml):
         (JSON, b'{"a": NaN}', "JSONDecodeError"),
         (JSON, b"[" * 100_000, "JSONDecodeError"),
         (JSON, b"1" * 5000, "JSONDecodeError"),
+        (JSON, b'{"a": -1e999}', "JSONDecodeError"),
         ("application/xml", b"{}", "ExpatError"),
         ("application/xml", b"<a><b></a>", "ExpatError"),
         ("application/xml", b"<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>", "ExpatError"),
@@ -236,6 +239,8 @@ def test_an_empty_answer_that_says_it_is_compressed(http_call, upstream):
         ("gzip", b"not compressed", "ContentDecodingError"),
         ("deflate", b"not compressed", "ContentDecodingError"),
         ("gzip", gzip.compress(b"x" * 1000)[:-10], "ChunkedEncodingError"),
+        ("gzip", gzip.compress(b"") * 1001, "ContentDecodingError"),
+        ("gzip", gzip.compress(b"x") + b"\x1f\x8b", "ChunkedEncodingError"),
         ("deflate", zlib.compress(bytes(range(256)))[:-10], "ChunkedEncodingError"),
     ],
 )
@@ -266,11 +271,12 @@ def test_the_size_of_an_answer(make_http_call, upstream, headers, body, fits):
 
 
 def test_response_headers_where_asked_for(http_call, upstream):
-    upstream.answer = lambda request: (200, {"X-Many": ["a", "b"]}, b"")
+    upstream.answer = lambda request: (200, {"X-Many": ["a", "b"], "x-mANY": "c", "X-Folded": "1\r\n 2"}, b"")
     headers = http_call("GetRequestV2", url=upstream.url, include_response_headers=True).json["command_response"][
         "headers"
     ]
-    assert headers["X-Many"] == "a, b"
+    assert (headers["X-Many"], headers["X-Folded"]) == ("a, b, c", "1 2")
+    assert "x-mANY" not in headers
 
 
 # --- bodies of requests ---
@@ -288,7 +294,7 @@ def test_response_headers_where_asked_for(http_call, upstream):
         ({"body_format": None}, JSON, b"{}"),
         ({"data": {}, "headers": {"content-TYPE": "a/b"}}, "a/b", b"{}"),
         (
-            {"data": {"a": "x y", "b": [1, 2]}, "body_format": "Form"},
+            {"data": {"a": "x y", "b": [1, None, 2], "c": None}, "body_format": "Form"},
             "application/x-www-form-urlencoded",
             b"a=x+y&b=1&b=2",
         ),
@@ -386,6 +392,7 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"url": 5}, "InvalidURL", "must be text, not int"),
         ({"url": None}, "InvalidURL", "must be text, not NoneType"),
         ({"data": 1, "body_format": "form"}, "ValueError", "takes data that is an object"),
+        ({"data": {"a": {"b": 1}}, "body_format": "form"}, "ValueError", "data: a must be a text, a number, or a list"),
         ({"body_format": "xml"}, "ValueError", "'json', 'form', 'raw' or 'none'"),
         ({"body_format": 5}, "ValueError", "'json', 'form', 'raw' or 'none'"),
         ({"data": "\ud800", "body_format": "raw"}, "ValueError", "surrogate"),

@@ -88,6 +88,8 @@ def test_locations(http_call, upstream, location, path):
         ("file:///etc/passwd", "InvalidSchema"),
         ("ftp://127.0.0.1/", "InvalidSchema"),
         ("http://a..b/", "InvalidURL"),
+        ("http://[::1/x", "InvalidURL"),
+        ("http://\u00e2\u0084\u0080/", "InvalidURL"),
     ],
 )
 def test_redirects_that_lead_nowhere(http_call, upstream, location, code):
@@ -194,6 +196,10 @@ def says(answer):
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n"), "ChunkedEncodingError"),
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsho"), "ChunkedEncodingError"),
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "ChunkedEncodingError"),
+        (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n" + b"x" * 1000), "ChunkedEncodingError"),
+        (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nx"), "ChunkedEncodingError"),
+        (says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "ConnectionError"),
+        (says(b"HTTP/1.1 999 Nothing\r\nContent-Length: 0\r\n\r\n"), "ConnectionError"),
     ],
 )
 def test_without_a_whole_answer(http_call, raw_server, talk, code):
@@ -265,36 +271,42 @@ def test_an_early_answer_while_the_request_is_sent(http_call, raw_server):
 # --- time ---
 
 
+SLOW = 1.5  # seconds that a server takes in all; the deadline is a fifth of it
+
+
 def silent(connection, number):
     read_request(connection)
-    connection.recv(1)
+    time.sleep(SLOW)
+    return OK
 
 
 def drips_headers(connection, number):
     read_request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nA: ")
-    while True:
+    for _ in range(30):
         connection.sendall(b"a")
-        time.sleep(0.05)  # slower than the deadline allows in all, quicker than a timeout for each packet
+        time.sleep(SLOW / 30)  # each packet in time
+    return b"\r\n" + OK.partition(b"\r\n")[2]
 
 
 def drips_body(connection, number):
     read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while True:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n")
+    for _ in range(30):
         connection.sendall(b"a")
-        time.sleep(0.05)  # as above
+        time.sleep(SLOW / 30)  # as above
 
 
 def redirects_slowly(connection, number):
     read_request(connection)
-    time.sleep(0.1)  # each hop in time, all of them not
-    return b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+    time.sleep(SLOW / 10)  # each hop in time
+    return OK if number == 10 else b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize("talk", [silent, drips_headers, drips_body, redirects_slowly])
 def test_one_deadline_for_all(make_http_call, raw_server, talk):
-    call = make_http_call(HTTP_TIMEOUT=0.4)
+    """Which the servers would outlast."""
+    call = make_http_call(HTTP_TIMEOUT=SLOW / 5)
     assert outcome(call(GET, url=raw_server(talk).url, attempts=5)) == ("ReadTimeout", 500, {})
 
 
@@ -378,6 +390,7 @@ def test_the_ca_bundle(tls_upstream, authority, tmp_path, environ, code):
     environ = {**nothing, **{name: value.replace("BUNDLE", str(bundle)) for name, value in environ.items()}}
     ended = run_proxy("call", f"http/{GET}", f"url={tls_upstream.url}", **environ)
     assert outcome(json.loads(ended.stdout))[0] == code
+    assert "ResourceWarning" not in ended.stderr
 
 
 # --- where it may go ---
@@ -606,7 +619,7 @@ def test_idle_connections_are_few_and_not_old(http_call, upstream, monkeypatch):
 # --- through an HTTP proxy ---
 
 
-def proxy_talk(seen, refuse=None):
+def proxy_talk(seen, refuse=None, http_answer=OK, https_port=None):
     """What an HTTP proxy does: answer itself for http, and connect for https."""
 
     def talk(connection, number):
@@ -615,9 +628,9 @@ def proxy_talk(seen, refuse=None):
         if refuse:
             return refuse
         if not head.startswith(b"CONNECT "):
-            return OK
-        host, _, port = head.split()[1].decode().rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as far:
+            return http_answer
+        port = https_port or int(head.split()[1].decode().rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as far:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
             def copy(source, target):
@@ -703,6 +716,7 @@ def test_a_proxy_that_refuses(raw_server, tmp_path, authority, url, refuse, code
         ("http://169.254.169.254/", "169.254.169.254:81", False),
         ("http://[::ffff:169.254.169.254]/", "169.254.169.254", True),
         ("http://0xa9fea9fe/", "169.254.0.0/16", False),
+        ("http://169.254.169.254./", "", False),
     ],
 )
 def test_allowed_hosts_through_a_proxy(raw_server, tmp_path, authority, url, allowed, is_allowed):
@@ -714,10 +728,41 @@ def test_allowed_hosts_through_a_proxy(raw_server, tmp_path, authority, url, all
     assert bool(seen) == is_allowed
 
 
-@pytest.mark.parametrize("setting", ["HTTP_PROXY"])
-def test_a_proxy_setting_that_makes_no_sense(tmp_path, authority, setting):
-    answer = call_through("http://nowhere.invalid/", tmp_path, authority, **{setting: "http:/nonsense"})
+@pytest.mark.parametrize("proxy", ["http:/nonsense", "https://u:s3cret@127.0.0.1:1", "socks5://127.0.0.1:1", "a b"])
+def test_a_proxy_setting_that_makes_no_sense(tmp_path, authority, proxy, upstream):
+    answer = call_through("http://nowhere.invalid/", tmp_path, authority, HTTP_PROXY=proxy)
     assert outcome(answer)[0] == "ProxyError"
+    assert "HTTP_PROXY is no URL of a proxy, http://host:port" in answer["error"]["message"]
+    assert outcome(call_through(upstream.url, tmp_path, authority, HTTP_PROXY=proxy, NO_PROXY="127.0.0.1"))[0] is None
+
+
+def test_a_tunnel_to_an_ipv6_address(raw_server, tmp_path, authority):
+    seen = []
+    proxy = raw_server(proxy_talk(seen, b"HTTP/1.1 403 No\r\n\r\n")).url
+    call_through("https://[fd00::1]/", tmp_path, authority, HTTPS_PROXY=proxy)
+    assert seen[0].startswith("CONNECT [fd00::1]:443 HTTP/1.1\r\nHost: [fd00::1]:443\r\n")
+
+
+@pytest.mark.parametrize(
+    ("start", "location", "goes_along"),
+    [
+        ("http://name.example/", "https://name.example/", True),
+        ("http://name.example:8080/", "https://name.example/", False),
+        ("http://name.example/", "https://name.example:8443/", False),
+        ("http://other.example/", "https://name.example/", False),
+    ],
+)
+def test_credentials_go_from_port_80_to_https_of_the_same_host(
+    raw_server, authority, tmp_path, start, location, goes_along
+):
+    """Both behind a proxy, where any name can have any port."""
+    with serve_http(server_context(authority, "name.example")) as tls:
+        redirect = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+        proxy = raw_server(proxy_talk([], http_answer=redirect, https_port=tls.server_port)).url
+        url = start.replace("http://", "http://user:pass@")
+        answer = call_through(url, tmp_path, authority, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+        assert outcome(answer) == (None, 200, {"ok": True})
+        assert ("Authorization" in tls.requests[0].headers) == goes_along
 
 
 def test_a_redirect_takes_no_proxy_credentials_along(raw_server, upstream, tmp_path, authority):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
+import re
 import socket
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+_MAX_MEMBERS = 1000  # of a gzip file; each costs, however small it is
 
 
 def read_body(answer: Answer, limit: int) -> bytes:
@@ -63,25 +66,29 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
         wbits = zlib.MAX_WBITS if body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0 else -zlib.MAX_WBITS
     else:
         return body
-    parts, size = [], 0
-    while body:
+    parts, size, position = [], 0, 0
+    for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(wbits)
-        try:
-            parts.append(member.decompress(body, limit - size + 1))
-        except zlib.error as error:
-            raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
-        size += len(parts[-1])
-        if size > limit:
-            raise _too_large(limit)
-        if not member.eof:
-            raise _cut_short()
-        body = member.unused_data if wbits == _GZIP and member.unused_data.startswith(b"\x1f\x8b") else b""
-    return b"".join(parts)
+        while not member.eof:
+            chunk = body[position : position + _CHUNK]
+            if not chunk:
+                raise _cut_short()
+            try:
+                parts.append(member.decompress(chunk, limit - size + 1))
+            except zlib.error as error:
+                raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
+            position += len(chunk) - len(member.unused_data)
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+        if wbits != _GZIP or not body.startswith(b"\x1f\x8b", position):
+            return b"".join(parts)
+    raise RequestError("ContentDecodingError", f"The answer is made of more than {_MAX_MEMBERS} gzip members")
 
 
 def decode_text(body: bytes, headers: Message) -> str:
     """Decode by the charset of the content type, or as UTF-8 where it is valid, or as latin-1."""
-    charset = headers.get_content_charset()
+    charset = _read_charset(headers)
     if charset:
         try:
             return body.decode(charset, "replace")
@@ -91,6 +98,24 @@ def decode_text(body: bytes, headers: Message) -> str:
         return body.decode()
     except UnicodeDecodeError:
         return body.decode("latin-1")
+
+
+def _read_charset(headers: Message) -> str | None:
+    try:
+        return headers.get_content_charset()
+    except ValueError:  # email's, of a parameter in numbered parts (RFC 2231)
+        return None
+
+
+def join_headers(headers: Message) -> dict[str, str]:
+    """Return the headers by name, repeated ones joined by a comma, folded ones in one line."""
+    names: dict[str, str] = {}
+    joined: dict[str, str] = {}
+    for name, value in headers.items():
+        first = names.setdefault(name.lower(), name)
+        line = re.sub(r"\r?\n[ \t]+", " ", value)
+        joined[first] = f"{joined[first]}, {line}" if first in joined else line
+    return joined
 
 
 def parse_body(body: bytes, headers: Message) -> Any:
@@ -103,7 +128,7 @@ def parse_body(body: bytes, headers: Message) -> Any:
         return _parse_json(body, headers)
     if body and headers.get_content_type() in ("application/xml", "text/xml"):
         try:
-            return parse_xml(decode_xml(body, headers.get_content_charset()))
+            return parse_xml(decode_xml(body, _read_charset(headers)))
         except (LookupError, ValueError) as error:
             raise ExpatError(f"the charset is not what it says: {error}") from None
     return {"raw_response": decode_text(body, headers)}
@@ -113,7 +138,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float).decode
 
 
 def _parse_json(body: bytes, headers: Message) -> Any:

@@ -111,6 +111,14 @@ class Answer(http.client.HTTPResponse):
         while 100 <= self.status < 200 and self.status != 101:
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
+        if not 200 <= self.status <= 599:  # 101 would be another protocol, and the rest is none
+            raise http.client.BadStatusLine(str(self.status))
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:  # http.client would read without a bound
+            raise http.client.HTTPException("a chunk of negative size")
+        return size
 
     def finish(self) -> None:
         """Keep the connection if the answer is read to its end and leaves it open, else close it."""
@@ -248,6 +256,14 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 def wrap_tls(sock: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
     """Return the socket with TLS, the certificate checked; raise `RequestError`: `SSLError`, `ReadTimeout`."""
+    try:
+        return _shake_hands(sock, host, deadline)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _shake_hands(sock: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
     try:
         sock.settimeout(remaining(deadline))
         return _make_context().wrap_socket(sock, server_hostname=host)

@@ -87,10 +87,10 @@ def _read_host(text: str) -> str | _Address | IPv4Network | IPv6Network:
 def read_address(text: str) -> _Address | None:
     """Return the address that a host spells, in whatever way the system would understand it, or None for a name."""
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0].rstrip("."))
     except ValueError:
         try:
-            return IPv4Address(socket.inet_aton(text))  # decimal, hexadecimal, with fewer dots
+            return IPv4Address(socket.inet_aton(text.rstrip(".")))  # decimal, hexadecimal, with fewer dots
         except (OSError, UnicodeError, ValueError):
             return None
     return getattr(address, "ipv4_mapped", None) or address

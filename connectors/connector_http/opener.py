@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import re
 import socket
 import ssl
 import urllib.request
@@ -48,9 +49,19 @@ class Hop(urllib.request.Request):
 def make_opener() -> urllib.request.OpenerDirector:
     """Make the one opener of the process: for http and https alone, with the proxies that its environment names."""
     opener = urllib.request.OpenerDirector()
-    for handler in (urllib.request.ProxyHandler(), _Exchange(), _Redirect()):
+    for handler in (_Proxy(), _Exchange(), _Redirect()):
         opener.add_handler(handler)
     return opener
+
+
+class _Proxy(urllib.request.ProxyHandler):
+    """Refuses proxies that are not spoken to in plain HTTP: their credentials must not go there either."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> None:  # noqa: A002 - the parent's names
+        if not urllib.request.proxy_bypass(req.host):
+            if not re.fullmatch(r"(http://)?[^/\s]+/?", proxy, re.IGNORECASE):
+                raise RequestError("ProxyError", f"{type.upper()}_PROXY is no URL of a proxy, http://host:port")
+            super().proxy_open(req, proxy, type)  # which changes the request
 
 
 class _Exchange(urllib.request.BaseHandler):
@@ -119,7 +130,7 @@ def _connect_through(proxy: Url, hop: Hop, route: tuple[Any, ...]) -> Connection
     if hop.url.scheme == "http":
         return Connection(Stream(sock), route, None)
     tunnel = Connection(Stream(sock), route, None)
-    host = f"{hop.url.netloc.rpartition(':')[0] or hop.url.netloc}:{hop.url.port}"
+    host = f"[{hop.url.host}]:{hop.url.port}" if ":" in hop.url.host else f"{hop.url.host}:{hop.url.port}"
     headers = [("Host", host)]
     if hop.has_header("Proxy-authorization"):
         headers.append(("Proxy-Authorization", str(hop.get_header("Proxy-authorization"))))
@@ -181,7 +192,11 @@ class _Redirect(urllib.request.BaseHandler):
 def _follow(hop: Hop, status: int, location: str) -> Hop:
     with contextlib.suppress(UnicodeError):
         location = location.encode("latin-1").decode()  # what http.client read as latin-1 is UTF-8, most likely
-    url = parse_url(urljoin(str(hop.url), location))._replace(credentials=None)
+    try:
+        target = urljoin(str(hop.url), location)
+    except ValueError:
+        raise RequestError("InvalidURL", f"{hop.url.shown()} redirects to what is no URL", 400) from None
+    url = parse_url(target)._replace(credentials=None)
     method, body = hop.get_method(), hop.body
     dropped = set()
     if (status in (302, 303) and method != "HEAD") or (status == 301 and method == "POST"):

@@ -13,11 +13,11 @@ from xml.parsers.expat import ExpatError
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
-from connector_http.answer import decode_text, parse_body, read_body
+from connector_http.answer import decode_text, join_headers, parse_body, read_body
 from connector_http.errors import RequestError
 from connector_http.hosts import read_allowed_hosts
 from connector_http.opener import Call, Hop, make_opener
-from connector_http.url import add_params, parse_url
+from connector_http.url import add_params, list_pairs, parse_url
 from spiffproxy import __version__
 
 if TYPE_CHECKING:
@@ -83,10 +83,7 @@ class Request(ConnectorCommand):
     def send(self, hop: Hop, config: Any) -> _Received:
         """Return the answer, whatever its status; raise `RequestError` where there is none."""
         limit = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or _MAX_RESPONSE_BYTES)
-        try:
-            answer = make_opener().open(hop)
-        except ValueError:  # urllib's, of a variable that it cannot read
-            raise RequestError("ProxyError", "HTTP_PROXY or HTTPS_PROXY is no URL of a proxy") from None
+        answer = make_opener().open(hop)
         try:
             return _Received(answer.status, answer.headers, read_body(answer, limit))
         finally:
@@ -133,8 +130,7 @@ class RequestV2(Request):
             problem = f"{type(error).__name__}: {error}"
         response: CommandResponseDict = {"body": body, "mimetype": _JSON, "http_status": answer.status}
         if self.include_response_headers:
-            names = dict.fromkeys(answer.headers)
-            response["headers"] = {name: ", ".join(answer.headers.get_all(name, [])) for name in names}
+            response["headers"] = join_headers(answer.headers)
         if answer.status < 400 and not problem:
             return response, None
         code = f"HttpError{answer.status}" if answer.status >= 400 else problem.partition(":")[0]
@@ -212,4 +208,4 @@ def _encode_form(data: Any) -> bytes:
     if not isinstance(data, dict):
         message = f"body_format 'form' takes data that is an object, not {type(data).__name__}"
         raise RequestError("ValueError", message, 400)
-    return urlencode({name: value for name, value in data.items() if value is not None}, doseq=True).encode()
+    return urlencode(list_pairs("data", data)).encode()

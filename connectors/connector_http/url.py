@@ -81,15 +81,22 @@ def add_params(url: Url, params: Any) -> Url:
         return url
     if not isinstance(params, dict):
         raise RequestError("ValueError", f"params must be an object, not {type(params).__name__}", 400)
-    pairs = []
-    for name, value in params.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, (dict, list)):
-                raise RequestError("ValueError", f"params: {name} must be a text, a number, or a list of these", 400)
-            if item is not None:
-                pairs.append((name, item))
+    pairs = list_pairs("params", params)
     sign = "&" if "?" in url.target else "?"
     return url._replace(target=url.target + sign + _urlencode(pairs)) if pairs else url
+
+
+def list_pairs(parameter: str, values: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return names and values as they are URL-encoded: a list repeats its name, what is null is left out."""
+    pairs = []
+    for name, value in values.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (dict, list)):
+                message = f"{parameter}: {name} must be a text, a number, or a list of these"
+                raise RequestError("ValueError", message, 400)
+            if item is not None:
+                pairs.append((name, item))
+    return pairs
 
 
 def _urlencode(pairs: list[tuple[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorCommand
 
-from connector_smtp.message import check_text, compose, read_addresses, read_attachments
+from connector_smtp.message import check_login, check_text, compose, read_addresses, read_attachments
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -78,66 +78,78 @@ class Email(ConnectorCommand):
         self._hand_over(message, senders[0].addr_spec, recipients, deadline)
 
     def _hand_over(self, message: EmailMessage, sender: str, recipients: list[str], deadline: float) -> None:
-        # each reply in time is not all of them in time: at the deadline the connection is cut
-        servers: list[smtplib.SMTP] = []
-        expired = threading.Event()
-        watch = threading.Timer(deadline - time.monotonic(), _cut, (servers, expired))
-        watch.start()
-        try:
-            server = _connect(self.smtp_host, self.smtp_port, deadline, servers, use_tls=bool(self.smtp_ssl))
+        login = [check_login(name, getattr(self, name)) for name in ("smtp_user", "smtp_password")]
+        with _Line(self.smtp_host, self.smtp_port, deadline) as line:
+            server = line.greet(use_tls=bool(self.smtp_ssl))
             if self.smtp_starttls and not self.smtp_ssl:
                 server.starttls(context=_make_context())
-            if self.smtp_user and self.smtp_password:
-                server.login(self.smtp_user, self.smtp_password)
+            if all(login):
+                server.login(*login)
             refused = server.send_message(message, sender, recipients)
-        except (OSError, ValueError):
-            if expired.is_set():
-                raise TimeoutError("the mail server did not take the message in time") from None
-            raise
-        else:
             with suppress(OSError, ValueError):  # what is sent is sent, whatever the server says to our leaving
                 server.quit()
-        finally:
-            watch.cancel()
-            for server in servers:
-                server.close()
         if refused:
             raise _SentToSome(refused)
 
 
-def _cut(servers: list[smtplib.SMTP], expired: threading.Event) -> None:
-    expired.set()
-    for sock in [server.sock for server in servers if server.sock]:
+class _Line:
+    """A connection to a mail server that is cut at the deadline: replies that drip in are each in time."""
+
+    def __init__(self, host: Any, port: Any, deadline: float) -> None:
+        self.host = check_text("smtp_host", host, one_line=True)
+        if not self.host or not str(port).isdecimal() or not 1 <= int(port) <= 65535:
+            raise ValueError("smtp_host must name a host, and smtp_port be a number from 1 to 65535")
+        self._deadline = deadline
+        self._socket: socket.socket = _connect(self.host, int(port), deadline)
+        self._handle = self._socket.dup()  # stays what it is when TLS takes the other one over
+        self._server = smtplib.SMTP(local_hostname=_own_name())
+        self._watch = threading.Timer(deadline - time.monotonic(), self._cut)
+
+    def __enter__(self) -> _Line:
+        self._watch.start()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        self._watch.cancel()
+        self._server.close()
+        self._socket.close()
+        self._handle.close()
+        if isinstance(error, (OSError, ValueError)) and time.monotonic() >= self._deadline:
+            raise TimeoutError("the mail server did not take the message in time") from None
+
+    def _cut(self) -> None:
         with suppress(OSError):  # closed already
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which takes TLS away from the reader
+            self._handle.shutdown(socket.SHUT_RDWR)
+
+    def greet(self, *, use_tls: bool) -> smtplib.SMTP:
+        """Start TLS where it is asked for, and read the server's greeting."""
+        if use_tls:
+            self._socket = _make_context().wrap_socket(self._socket, server_hostname=self.host)
+        self._server.sock = self._socket
+        self._server._host = self.host  # type: ignore[attr-defined] # whose certificate starttls() asks for
+        code, greeting = self._server.getreply()
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, greeting)
+        return self._server
 
 
-def _connect(host: Any, port: Any, deadline: float, servers: list[smtplib.SMTP], *, use_tls: bool) -> smtplib.SMTP:
-    """Connect to the first address of the host that answers; each one that is tried is put into `servers`."""
-    host = check_text("smtp_host", host, one_line=True)
-    if not host or not str(port).isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError("smtp_host must name a host, and smtp_port be a number from 1 to 65535")
-    # smtplib would ask DNS for our own name; an address literal is one (RFC 5321 section 4.1.3)
-    name = socket.gethostname() if "." in socket.gethostname() else "[127.0.0.1]"
-    addresses = _resolve(host, int(port), deadline)
+def _own_name() -> str:
+    """Return what we call ourselves; smtplib would ask DNS. An address literal will do (RFC 5321 section 4.1.3)."""
+    return socket.gethostname() if "." in socket.gethostname() else "[127.0.0.1]"
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """Return a socket, without a timeout of its own, connected to the first address of the host that answers."""
+    addresses = _resolve(host, port, deadline)
     for left in range(len(addresses), 0, -1):
         seconds = max(deadline - time.monotonic(), 0.001) / left
-        if use_tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(local_hostname=name, timeout=seconds, context=_make_context())
-        else:
-            server = smtplib.SMTP(local_hostname=name, timeout=seconds)
-        server._host = host  # type: ignore[attr-defined] # the name that a certificate has to be for
-        servers.append(server)
         try:
-            code, greeting = server.connect(addresses[-left], int(port))
-            if code != 220:
-                raise smtplib.SMTPConnectError(code, greeting)
+            sock = socket.create_connection((addresses[-left], port), timeout=seconds)
         except OSError as problem:
             error = problem
         else:
-            if server.sock:
-                server.sock.settimeout(max(deadline - time.monotonic(), 0.001))
-            return server
+            sock.settimeout(None)
+            return sock
     raise error
 
 
@@ -218,6 +230,8 @@ def _error_code(error: Exception) -> str:
 def _http_status(error: Exception) -> int:
     """Return 503 for what another try may mend, 422 for what it will not, 400 for what the author has to."""
     if isinstance(error, (_SentToSome, smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError)):
+        return 422
+    if type(error) is smtplib.SMTPException:  # no way to log in that both sides know
         return 422
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return 503 if any(code < 500 for code, _ in error.recipients.values()) else 422

@@ -51,14 +51,32 @@ def compose(
     for filename, media_type, content in attachments:
         maintype, _, subtype = media_type.partition("/")
         message.add_attachment(content, maintype=maintype, subtype=subtype, filename=filename)
+    for part in message.walk():
+        for name, value in part.items():
+            _check_header(name, value)
     return message
+
+
+def _check_header(name: str, value: Any) -> None:
+    """Refuse what would be two headers on the wire: the standard library decodes encoded words that it is given."""
+    for policy in (_POLICY, _POLICY.clone(utf8=True)):
+        if re.search(r"\n[^ \t]", policy.fold(name, value).rstrip()):
+            raise ValueError(f"the header {name} would hold a line break")
+
+
+def check_login(parameter: str, value: Any) -> str:
+    """Return the user or the password, empty where there is none; smtplib sends ASCII alone."""
+    text = check_text(parameter, value or "")
+    if not text.isascii():
+        raise ValueError(f"{parameter} holds a letter beyond ASCII")
+    return text
 
 
 def check_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
     """Return a text that can be sent; a line break in a header would let its author add others."""
     if not isinstance(value, str):
         raise ValueError(f"{parameter} must be text, not {type(value).__name__}")
-    if one_line and re.search(r"[\r\n\0]", value):
+    if one_line and (len(f"{value}.".splitlines()) > 1 or "\0" in value):
         raise ValueError(f"{parameter} holds a line break")
     try:
         value.encode()
