@@ -339,6 +339,20 @@ def test_version_2_says_whether_to_try_again(send, mail_server, replies, to, cod
     assert re.search(words, answer.json["error"]["message"])
 
 
+def test_no_answer_to_our_leaving_is_no_failure(make_send, raw_server):
+    """The deadline is not waited for, either: it would be a failure."""
+
+    def talk(connection, number):
+        connection.sendall(b"220 hello\r\n")
+        for reply in b"250 hello", b"250 OK", b"250 OK", b"354 go on", b"250 OK":
+            connection.recv(65536)
+            connection.sendall(reply + b"\r\n")
+        while connection.recv(65536):
+            pass
+
+    assert outcome(make_send(SMTP_TIMEOUT=20)("SendEmailV2", port_of(raw_server(talk)))) == (None, 200)
+
+
 def test_a_bad_answer_to_our_leaving_is_no_failure(send, mail_server):
     mail_server.replies = {"quit": "421 in a bad mood"}
     assert outcome(send("SendEmailV2", mail_server.port)) == (None, 200)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _SECONDS = 40  # for a command; SpiffArena waits 45
+_GOODBYE_SECONDS = 2
 
 
 class _SentToSome(smtplib.SMTPRecipientsRefused):
@@ -86,8 +87,7 @@ class Email(ConnectorCommand):
             if all(login):
                 server.login(*login)
             refused = server.send_message(message, sender, recipients)
-            with suppress(OSError, ValueError):  # what is sent is sent, whatever the server says to our leaving
-                server.quit()
+            line.leave()
         if refused:
             raise _SentToSome(refused)
 
@@ -116,6 +116,13 @@ class _Line:
         self._handle.close()
         if isinstance(error, (OSError, ValueError)) and time.monotonic() >= self._deadline:
             raise TimeoutError("the mail server did not take the message in time") from None
+
+    def leave(self) -> None:
+        """Say goodbye: what is sent is sent, whatever the server says to that, if anything."""
+        with suppress(OSError, ValueError):
+            if self._server.sock:
+                self._server.sock.settimeout(_GOODBYE_SECONDS)
+            self._server.quit()
 
     def _cut(self) -> None:
         with suppress(OSError):  # closed already
