@@ -295,7 +295,6 @@ class _Parameter(NamedTuple):
     fallback: Any  # what is passed where a call leaves it out; `_NOTHING` where the constructor sees to that itself
 
 
-_KIND = inspect.Parameter
 _NOTHING = inspect.Parameter.empty
 _NONE_TYPE = type(None)
 _UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
@@ -314,14 +313,16 @@ class _Entry:
         self.parameters: list[_Parameter] = []
         self.takes_kwargs = False
         for parameter in _constructor_parameters(cls):
-            if parameter.kind is _KIND.VAR_KEYWORD:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 self.takes_kwargs = True
-            elif parameter.kind is not _KIND.VAR_POSITIONAL:
+            elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
                 self.parameters.append(_describe_parameter(parameter, cls))
         # what the constructor calls the object or the class cannot be passed in **kwargs
         constructors = (getattr(cls, "__init__", None), cls.__new__)
         first = [parameter for function in constructors for parameter in _parameters(function)[:1]]
-        self.own_names = {parameter.name for parameter in first if parameter.kind is _KIND.POSITIONAL_OR_KEYWORD}
+        self.own_names = {
+            parameter.name for parameter in first if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        }
         # made once, so that binding costs a call no more than a few set operations
         self.names = frozenset(parameter.name for parameter in self.parameters)
         self.required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
@@ -343,7 +344,10 @@ class _Entry:
 def _constructor_parameters(cls: type) -> list[inspect.Parameter]:
     """Return them without `self`; none for a class that inherits the constructor of a builtin."""
     parameters = _parameters(cls)
-    says_nothing = {parameter.kind for parameter in parameters} == {_KIND.VAR_POSITIONAL, _KIND.VAR_KEYWORD}
+    says_nothing = {parameter.kind for parameter in parameters} == {
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    }
     initializer = getattr(cls, "__init__", None)
     if says_nothing and initializer is not object.__init__:  # a `__new__` or metaclass that passes everything on
         return _parameters(initializer)[1:]
@@ -360,7 +364,7 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
 def _describe_parameter(parameter: inspect.Parameter, cls: type) -> _Parameter:
     type_name, admits_none = _describe_annotation(parameter.annotation, cls)
     has_default = parameter.default is not _NOTHING
-    positional_only = parameter.kind is _KIND.POSITIONAL_ONLY
+    positional_only = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
     fallback = None if admits_none and not has_default else _NOTHING
     if has_default and positional_only:  # the ones behind it cannot be passed without it
         fallback = parameter.default
