@@ -41,7 +41,7 @@ from urllib.parse import quote
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # novm
 
 __version__ = "0.1.0"
 __all__ = ["Proxy", "app", "main"]

@@ -271,7 +271,7 @@ def test_an_early_answer_while_the_request_is_sent(http_call, raw_server):
 # --- time ---
 
 
-SLOW = 1.5  # seconds that a server takes in all; the deadline is a fifth of it
+SLOW = 3  # seconds that a server takes in all; the deadline is a fifth of it
 
 
 def silent(connection, number):
@@ -312,15 +312,15 @@ def test_one_deadline_for_all(make_http_call, raw_server, talk):
 
 def test_a_tls_handshake_that_hangs(make_http_call, raw_server):
     server = raw_server(silent)
-    assert outcome(make_http_call(HTTP_TIMEOUT=0.3)(GET, url=server.url.replace("http", "https")))[0] == "ReadTimeout"
+    answer = make_http_call(HTTP_TIMEOUT=SLOW / 5)(GET, url=server.url.replace("http", "https"))
+    assert outcome(answer)[0] == "ReadTimeout"
 
 
 def test_a_request_that_is_not_taken(make_http_call, raw_server):
-    server = raw_server(lambda connection, number: time.sleep(2))  # longer than the deadline
-    assert (
-        outcome(make_http_call(HTTP_TIMEOUT=0.3)("PutRequestV2", url=server.url, data="x" * 20_000_000))[0]
-        == "ReadTimeout"
-    )
+    """To write 20 MB as JSON takes time, too."""
+    server = raw_server(lambda connection, number: time.sleep(4 * SLOW))
+    answer = make_http_call(HTTP_TIMEOUT=SLOW)("PutRequestV2", url=server.url, data="x" * 20_000_000)
+    assert outcome(answer)[0] == "ReadTimeout"
 
 
 def test_no_connection_in_time(make_http_call):
