@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -27,6 +28,8 @@ CONNECTORS = ROOT / "tests" / "connectors"
 MODULE = ROOT / "spiffproxy.py"
 JSON = "application/json"
 _numbers = itertools.count(1)
+# a shell's background job ignores it, and so would the servers that are started here
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def error_reply(code, message):
