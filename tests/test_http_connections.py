@@ -164,6 +164,16 @@ def test_cookies_of_a_hop_reach_the_next(http_call, upstream, other_upstream):
         assert [request.headers["Cookie"] for request in upstream.requests] == cookies
 
 
+def test_a_folded_cookie_is_sent_in_one_line(http_call, upstream):
+    upstream.answer = lambda request: (
+        (302, {"Location": "/two", "Set-Cookie": "a=1\r\n X: 2; Path=/"}, b"")
+        if request.path == "/"
+        else (200, {}, b"")
+    )
+    assert outcome(http_call(GET, url=upstream.url))[0] is None
+    assert upstream.requests[1].headers["Cookie"] == "a=1 X: 2"
+
+
 # --- failures ---
 
 

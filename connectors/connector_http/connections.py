@@ -128,33 +128,31 @@ class Answer(http.client.HTTPResponse):
             self.connection.stream.disconnect()
 
 
-class Connection(http.client.HTTPConnection):
-    """A connection to `route`, an origin and perhaps the proxy on the way, that has reached `address`."""
-
-    response_class = Answer
+class Connection:
+    """A connected stream to `route`, an origin and perhaps the proxy on the way, that has reached `address`."""
 
     def __init__(self, stream: Stream, route: tuple[Any, ...], address: str | None) -> None:
-        super().__init__("unused")
-        self.sock = self.stream = stream
+        self.stream = stream
         self.route = route
         self.address = address
 
     def exchange(
         self, method: str, target: str, headers: list[tuple[str, str]], data: bytes | None, deadline: float
     ) -> Answer:
-        """Send a request and return the answer, its body unread."""
-        self.sock = self.stream
+        """Send a request and return the answer, its body unread. Target and headers are fit for the wire already,
+        which http.client.HTTPConnection would spend a tenth of the call to check again.
+        """
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "\r\n"]
         self.stream.start(deadline)
-        self.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers:
-            self.putheader(name, value)
         try:
-            self.endheaders(data)
+            self.stream.sendall("\r\n".join(lines).encode("latin-1"))
+            self.stream.sendall(data or b"")  # apart: to join them would copy what may be megabytes
         except socket.timeout:
             raise
         except OSError:
             pass  # the answer may be there already: a 413 does not wait for the body
-        answer = cast("Answer", self.getresponse())
+        answer = Answer(cast("socket.socket", self.stream), method=method)
+        answer.begin()
         answer.connection = self
         return answer
 

@@ -35,6 +35,8 @@ class Call:
 class Hop(urllib.request.Request):
     """One request of a call, as urllib's handlers know it, with its headers as they were written."""
 
+    method: str
+
     def __init__(self, method: str, url: Url, written: dict[str, str], data: bytes | None, call: Call) -> None:
         super().__init__(str(url), data, method=method)
         self.url = url
@@ -72,7 +74,7 @@ class _Exchange(urllib.request.BaseHandler):
         route = (hop.url.origin, hop.host)
         if proxy and not hop.call.allowed.allow(hop.url, None):
             raise _refuse_host(hop.url)
-        if hop.get_method() in _TWICE:
+        if hop.method in _TWICE:
             connection = take_idle(route, lambda address: bool(proxy) or hop.call.allowed.allow(hop.url, address))
             if connection:
                 answer = self._try_kept(connection, hop, proxy)
@@ -105,11 +107,12 @@ def _send(connection: Connection, hop: Hop, proxy: Url | None) -> Answer:
         headers["proxy-authorization"] = ("Proxy-Authorization", str(hop.get_header("Proxy-authorization")))
     cookies = [value for value in (headers.get("cookie", ("", ""))[1], hop.get_header("Cookie")) if value]
     if cookies:
-        headers["cookie"] = ("Cookie", "; ".join(cookies))
+        one_line = re.sub(r"[\r\n]+[ \t]*", " ", "; ".join(cookies))  # the header that set one may have been folded
+        headers["cookie"] = ("Cookie", one_line)
     target = str(hop.url) if through else hop.url.target
-    if hop.body is not None or hop.get_method() in ("POST", "PUT", "PATCH"):
+    if hop.body is not None or hop.method in ("POST", "PUT", "PATCH"):
         headers["content-length"] = ("Content-Length", str(len(hop.body or b"")))
-    return connection.exchange(hop.get_method(), target, list(headers.values()), hop.body, hop.call.deadline)
+    return connection.exchange(hop.method, target, list(headers.values()), hop.body, hop.call.deadline)
 
 
 def _connect(hop: Hop, route: tuple[Any, ...]) -> Connection:
@@ -179,7 +182,7 @@ class _Redirect(urllib.request.BaseHandler):
                 "TooManyRedirects", f"More than {_MAX_REDIRECTS} redirects, the last to {hop.url.shown()}"
             )
         next_hop = _follow(hop, answer.status, location)
-        hop.call.logs.append(f"{hop.get_method()} {hop.url.shown()}: {answer.status} to {next_hop.url.shown()}")
+        hop.call.logs.append(f"{hop.method} {hop.url.shown()}: {answer.status} to {next_hop.url.shown()}")
         if hop.cookies is not None or "Set-Cookie" in answer.headers:
             next_hop.cookies = hop.cookies or CookieJar()
             next_hop.cookies.extract_cookies(answer, hop)
@@ -197,7 +200,7 @@ def _follow(hop: Hop, status: int, location: str) -> Hop:
     except ValueError:
         raise RequestError("InvalidURL", f"{hop.url.shown()} redirects to what is no URL", 400) from None
     url = parse_url(target)._replace(credentials=None)
-    method, body = hop.get_method(), hop.body
+    method, body = hop.method, hop.body
     dropped = set()
     if (status in (302, 303) and method != "HEAD") or (status == 301 and method == "POST"):
         method, body = "GET", None

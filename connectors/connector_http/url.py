@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from ipaddress import IPv6Address
@@ -113,6 +114,7 @@ def _quote(text: str) -> str:
     return quote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", text), safe=_SAFE)
 
 
+@functools.lru_cache(maxsize=1024)
 def _encode_host(host: str) -> str:
     """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s stays one)."""
     if host.startswith("["):
