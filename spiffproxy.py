@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import ast
 import enum
+import errno
 import hmac
 import importlib
 import inspect
+import io
 import json
 import logging
 import os
 import pkgutil
+import queue
 import re
+import select
 import shutil
+import signal
 import socket
 import socketserver
 import sys
@@ -32,7 +37,7 @@ import traceback
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass, field, is_dataclass
 from http.client import responses
 from pathlib import Path
@@ -41,6 +46,7 @@ from urllib.parse import quote
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
+    import ssl
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # novm
 
 __version__ = "0.1.0"
@@ -54,11 +60,28 @@ _logger = logging.getLogger("spiffproxy")
 _LIST_SECONDS = 10
 _IMPORT_SECONDS = 30
 
-# between two reads from a client, or two writes to it
-_CLIENT_SECONDS = 20
+# what a client may take: for the head of its request (nginx: 60 s), for the body and for each 64 KiB of it, to fetch
+# the answer, and to send on what nobody wants, which has to be read or the answer is lost to a reset (nginx: 30 s)
+_HEAD_SECONDS = 20
+_BODY_SECONDS = 20
+_BODY_BYTES_PER_SECOND = 64 * 1024
+_ANSWER_SECONDS = 60
+_SEND_BYTES = 64 * 1024
+_LINGER_SECONDS = 30
 
-# what the kernel holds for us while all accepts are behind; 5, the standard server's, drops connections in a burst
-_BACKLOG = 128
+# the most connections at once, each with a thread; more wait in the kernel, which would drop them in a burst if it had
+# no room (the standard server: 5)
+_MAX_CONNECTIONS = 512
+_BACKLOG = 1024
+
+# commands that run at once leave connections for everything else
+_MAX_THREADS = 448
+
+# until a thread without work ends; until the server sees that it is to stop; until what then runs has to be done,
+# which SpiffArena does not wait for any longer
+_IDLE_SECONDS = 30
+_POLL_SECONDS = 0.2
+_STOP_SECONDS = 45
 
 _JSON = "application/json"
 _API_KEY_HEADER = "Spiff-Connector-Proxy-Api-Key"
@@ -92,6 +115,7 @@ class _Reply(NamedTuple):
     body: bytes = b""
     content_type: str = _JSON
     headers: Mapping[str, str] = types.MappingProxyType({})
+    error_code: str | None = None  # for the log
 
 
 # RFC 8259 knows no NaN; and what is ASCII cannot arrive garbled
@@ -111,7 +135,7 @@ def _reply_to_refusal(refusal: _Refusal) -> _Reply:
         "error": {"error_code": refusal.error_code, "message": refusal.message},
         "spiff__logs": [],
     }
-    return _Reply(refusal.status, _encode_json(envelope), headers=refusal.headers)
+    return _Reply(refusal.status, _encode_json(envelope), headers=refusal.headers, error_code=refusal.error_code)
 
 
 # --- Foreign code: what keeps it to itself ------------------------------------------------------------------------
@@ -165,6 +189,9 @@ class _Settings:
     max_request_bytes: int
     cors_origins: frozenset[str]
     connectors: tuple[str, ...]
+    certfile: str
+    keyfile: str
+    log_format: str
     api_keys: tuple[bytes, ...] = field(repr=False)
     config: Mapping[str, Any] = field(repr=False)
 
@@ -185,10 +212,13 @@ def _read_settings(environ: Mapping[str, str]) -> _Settings:
     return _Settings(
         host=_text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1"),
         port=_number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535),
-        threads=_number(values, "CONNECTOR_PROXY_THREADS", 64, 1, 10_000),
+        threads=_number(values, "CONNECTOR_PROXY_THREADS", 64, 1, _MAX_THREADS),
         max_request_bytes=_number(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40),
         cors_origins=_read_cors_origins(values),
         connectors=_read_folders(values),
+        certfile=_text(values, "CONNECTOR_PROXY_CERTFILE"),
+        keyfile=_read_keyfile(values),
+        log_format=_read_log_format(values),
         api_keys=tuple(_read_api_keys(values)),
         config=types.MappingProxyType({name: value for name, value in values.items() if name not in secrets}),
     )
@@ -253,6 +283,20 @@ def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
         if not any(map(bytes.strip, lines)):
             raise _SettingError(f"{file_name}: {path} holds no key; write one, or several, one a line")
         yield from filter(None, map(bytes.strip, lines))
+
+
+def _read_keyfile(values: Mapping[str, Any]) -> str:
+    keyfile = _text(values, "CONNECTOR_PROXY_KEYFILE")
+    if keyfile and not _text(values, "CONNECTOR_PROXY_CERTFILE"):
+        raise _SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
+    return keyfile
+
+
+def _read_log_format(values: Mapping[str, Any]) -> str:
+    log_format = _text(values, "CONNECTOR_PROXY_LOG_FORMAT", "text")
+    if log_format not in ("text", "json"):
+        raise _SettingError(f"CONNECTOR_PROXY_LOG_FORMAT is {log_format!r}; it may be text or json")
+    return log_format
 
 
 def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
@@ -666,13 +710,14 @@ def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
     """Raise TypeError, ValueError or RecursionError where `result` is none that the protocol knows."""
     if not isinstance(result, Mapping):
         raise TypeError(f"it is no mapping, but of type {type(result).__name__}")
-    version = _read_version(result)
+    version, error_code = _read_version(result), None
     if version > 1:
         result = _complete_envelope(result, version)
+        error_code = result["error"] and result["error"]["error_code"]
     elif not asynchronous:
         return _reply_version_1(result)
     # 202 promises SpiffArena that the callback URL will be called
-    return _Reply(202 if asynchronous else 200, _encode_json(dict(result)))
+    return _Reply(202 if asynchronous else 200, _encode_json(dict(result)), error_code=error_code)
 
 
 def _read_version(result: Mapping[str, Any]) -> float:
@@ -857,6 +902,8 @@ class Proxy:
         except Exception as error:
             _log_frames(error, "the proxy itself raised %s", type(error).__name__)
             reply = _reply_to_refusal(_Refusal(500, "internal_error", "The proxy has a fault; its log says where."))
+        if reply.error_code:
+            environ.get("spiffproxy.log", {})["error_code"] = reply.error_code
         headers = [*reply.headers.items(), *self._allow_origin(environ, reply)]
         has_body = reply.status not in (204, 304)
         if has_body:
@@ -919,6 +966,7 @@ class Proxy:
         return _Reply(200, self._connectors.list_entries("auths"))
 
     def _do(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
+        environ.get("spiffproxy.log", {})["command"] = "/".join(names)  # the built-in server's
         return self._run(names, _read_json(environ, self._settings.max_request_bytes))
 
     def _run(self, names: list[str], body: dict[str, Any]) -> _Reply:
@@ -952,15 +1000,76 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# --- The built-in server ------------------------------------------------------------------------------------------
+# --- The built-in server: the conversation with one client --------------------------------------------------------
+
+
+class _Stream(io.RawIOBase):
+    """The socket of a client. What is read and written ends by a deadline, in however many pieces it goes."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._deadline = 0.0
+
+    def allow(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._set_timeout()
+        return self._sock.recv_into(buffer)
+
+    def write(self, data: Any) -> int:
+        self._set_timeout()
+        return self._sock.send(data)
+
+    def _set_timeout(self) -> None:
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise socket.timeout  # the class that sockets raise, on 3.9 too
+        self._sock.settimeout(seconds)
+
+
+class _Body(io.RawIOBase):
+    """The body of a request: it ends where its length says, and starts its clock when it is first read."""
+
+    def __init__(self, handler: _RequestHandler, length: int) -> None:
+        self._handler = handler
+        self._is_begun = False
+        self.left = length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._is_begun:
+            self._is_begun = True
+            self._handler.invite_body(self.left)
+        count = self._handler.rfile.readinto(memoryview(buffer)[: self.left])
+        self.left -= count
+        return int(count)
 
 
 class _ResponseWriter(ServerHandler):
     os_environ: dict[str, str] = {}  # noqa: RUF012 - wsgiref's would be the process's, secrets and all
+    http_version = "1.1"
     server_software = "spiffproxy"
     request_handler: _RequestHandler
     status: str | None
     headers_sent: bool
+    headers: Any
+
+    def cleanup_headers(self) -> None:
+        super().cleanup_headers()
+        self.headers["Connection"] = "close"
+
+    def send_headers(self) -> None:
+        self.request_handler.stream.allow(_ANSWER_SECONDS)
+        super().send_headers()
 
     def finish_content(self) -> None:
         """Send the headers where there is no body; the parent's `Content-Length: 0` may not stand in a 204."""
@@ -973,7 +1082,7 @@ class _ResponseWriter(ServerHandler):
 
 def _log_connection_error(error: BaseException) -> None:
     if isinstance(error, OSError):
-        _logger.info("a client hung up or was too slow: %s", type(error).__name__)
+        _logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
     else:
         _log_frames(error, "the server raised %s", type(error).__name__)
 
@@ -981,11 +1090,20 @@ def _log_connection_error(error: BaseException) -> None:
 class _RequestHandler(WSGIRequestHandler):
     """The conversation with one client: one request, one answer, one line in the log."""
 
-    timeout = _CLIENT_SECONDS
-    wbufsize = -1  # one send for the headers and the body, instead of one for each header
+    protocol_version = "HTTP/1.1"  # for `Expect: 100-continue`
     disable_nagle_algorithm = True
     command = path = ""
     server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.silent.add(self.request)
+        self.stream = _Stream(self.request)
+        self.stream.allow(_HEAD_SECONDS)
+        self.rfile = io.BufferedReader(self.stream)
+        self.wfile = io.BufferedWriter(self.stream, _SEND_BYTES)  # one send for the headers and most bodies
+        self.body = _Body(self, sys.maxsize)  # until the head of the request says more
+        self.notes: dict[str, str] = {}
 
     def handle(self) -> None:
         """Do what the parent does, but say that there are threads, and let no request go without a line in the log."""
@@ -994,11 +1112,42 @@ class _RequestHandler(WSGIRequestHandler):
         if len(self.raw_requestline) > 65536:
             self.send_error(414)
         elif self.parse_request():
-            writer = _ResponseWriter(self.rfile, self.wfile, sys.stderr, self.get_environ())  # type: ignore[arg-type]
+            self.server.silent.discard(self.request)
+            environ = self.get_environ()
+            self.body = _Body(self, _body_length(environ))
+            body = io.BufferedReader(self.body)
+            writer = _ResponseWriter(body, self.wfile, sys.stderr, environ)  # type: ignore[arg-type]
             writer.request_handler = self
             writer.run(self.server.application)
             if writer.status is not None:  # the client hung up, and the parent left it at that
                 writer.close()
+        with suppress(OSError):
+            self._linger()
+
+    def _linger(self) -> None:
+        """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
+        self.wfile.flush()
+        left = self.body.left
+        if left:
+            socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
+            self.stream.allow(_LINGER_SECONDS)
+            while left and (part := self.rfile.read1(min(left, 65536))):
+                left -= len(part)
+
+    def finish(self) -> None:
+        self.server.silent.discard(self.request)
+        with suppress(OSError):  # the parent tries once more to send what could not be sent
+            super().finish()
+
+    def handle_expect_100(self) -> bool:
+        """Do not bid the client send its body before anybody has looked at the head: see `invite_body`."""
+        return True
+
+    def invite_body(self, length: int) -> None:
+        self.stream.allow(_BODY_SECONDS + length / _BODY_BYTES_PER_SECOND)
+        if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version == "HTTP/1.1":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
 
     def get_environ(self) -> WSGIEnvironment:
         self.path = self._path_and_query()
@@ -1007,6 +1156,7 @@ class _RequestHandler(WSGIRequestHandler):
             del environ["CONTENT_TYPE"]  # the parent makes one up
         lengths = self.headers.get_all("content-length", [])
         environ["CONTENT_LENGTH"] = ", ".join(lengths)  # the parent takes the first of several
+        environ["spiffproxy.log"] = self.notes
         return environ
 
     def version_string(self) -> str:
@@ -1021,28 +1171,50 @@ class _RequestHandler(WSGIRequestHandler):
         """Refuse what is no HTTP; the standard `message` is left out, since it repeats what the client sent."""
         reply = _reply_to_refusal(_Refusal(code, "bad_request", f"This is no request: {responses[code]}"))
         self.request_version = "HTTP/1.1"  # which a request that cannot be read has not set
+        self.stream.allow(_ANSWER_SECONDS)
         self.send_response(code)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(reply.body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         path = self._path_and_query().partition("?")[0]
-        path = quote(path, safe="/%:@!$&'()*+,;=~") if path.startswith("/") else "-"
-        milliseconds = (time.perf_counter() - self.started) * 1000
-        _logger.info("%s %s %s %s %.1f ms", quote(self.command or "-"), path, code, size, milliseconds)
+        line = {
+            "method": quote(self.command or "-"),
+            "path": quote(path, safe="/%:@!$&'()*+,;=~") if path.startswith("/") else "-",
+            "status": int(code),
+            "bytes": size,
+            "milliseconds": round((time.perf_counter() - self.started) * 1000, 1),
+            **{name: quote(note[:100], safe="/") for name, note in self.notes.items()},
+        }
+        more = "".join(f" %({name})s" for name in self.notes)
+        _logger.info("%(method)s %(path)s %(status)s %(bytes)s %(milliseconds)s ms" + more, line)
 
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """The standard WSGI server, with a thread for each connection."""
+def _body_length(environ: WSGIEnvironment) -> int:
+    """Return the bytes that a client will send; as many as come where it does not say so plainly."""
+    length = environ["CONTENT_LENGTH"] or "0"
+    is_plain = re.fullmatch("[0-9]{1,18}", length) and "HTTP_TRANSFER_ENCODING" not in environ
+    return int(length) if is_plain else sys.maxsize
 
-    daemon_threads = True
-    block_on_close = False
+
+# --- The built-in server: threads, signals, start and stop --------------------------------------------------------
+
+
+class _Server(WSGIServer):
+    """The standard WSGI server, with a thread for each connection that is used again for the next."""
+
     request_queue_size = _BACKLOG
 
     def __init__(self, settings: _Settings, application: WSGIApplication) -> None:
         self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        self.silent: set[socket.socket] = set()  # connections that have not said what they want
+        self._tls = _read_certificate(settings.certfile, settings.keyfile) if settings.certfile else None
+        self._places = threading.Semaphore(_MAX_CONNECTIONS)
+        self._accepted: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)  # threads that no connection has been accepted for
         super().__init__((settings.host, settings.port), _RequestHandler)
         self.application: WSGIApplication = application
 
@@ -1050,31 +1222,122 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         socketserver.TCPServer.server_bind(self)  # and not HTTPServer's, which asks DNS for our name
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
+        if self._tls:
+            self.base_environ["HTTPS"] = "on"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        error = sys.exc_info()[1]
-        if error:
+    def get_request(self) -> tuple[Any, Any]:
+        self._places.acquire()
+        try:
+            return super().get_request()
+        except OSError as error:
+            self._places.release()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                _logger.error("no connection can be accepted: %s", error.strerror)
+                time.sleep(0.5)  # the connection still waits, and would be tried again at once
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._accepted.put((request, client_address))
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                connection = self._accepted.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                if self._idle.acquire(blocking=False):
+                    return
+                continue  # a connection is on its way to this thread
+            self._converse(*connection)
+            self._places.release()
+            self._idle.release()
+
+    def _converse(self, request: Any, client_address: Any) -> None:
+        try:
+            if self._tls:
+                request.settimeout(_HEAD_SECONDS)
+                request = self._tls.wrap_socket(request, server_side=True)
+            self.finish_request(request, client_address)
+        except Exception as error:
             _log_connection_error(error)
+        self.close_request(request)
+
+    def finish(self) -> None:
+        """Accept nothing more, and wait until every connection has had its answer."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.silent):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        for _ in range(_MAX_CONNECTIONS):
+            self._places.acquire()
 
 
-def _serve(proxy: Proxy) -> None:
-    """Serve until interrupted."""
+def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
+    import ssl
+
+    def refuse() -> str:
+        raise _SettingError(
+            f"CONNECTOR_PROXY_KEYFILE: {keyfile or certfile} is encrypted; give a key without a password"
+        )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        for path in filter(None, (certfile, keyfile)):
+            Path(path).open("rb").close()  # load_cert_chain() does not name the file that is missing
+        context.load_cert_chain(certfile, keyfile or None, refuse)
+    except ssl.SSLError as error:
+        reason = "the key is not that of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else "no PEM file"
+        raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}") from None
+    except OSError as error:
+        raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {error}") from None
+    return context
+
+
+def _serve(proxy: Proxy) -> int:
+    """Serve until a signal comes, answer what was asked before it, and return the exit status."""
+    reader, writer = os.pipe()  # threading.Event may deadlock in the handler of a signal
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, lambda *_: os.write(writer, b"s"))  # before anything listens
+    server = _listen(proxy)
+    threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
+    os.read(reader, 1)
+    _logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", _STOP_SECONDS)
+
+    def finish() -> None:
+        server.finish()
+        os.write(writer, b"d")
+
+    threading.Thread(target=finish, daemon=True).start()
+    if select.select([reader], [], [], _STOP_SECONDS)[0] and os.read(reader, 1) == b"d":
+        _logger.info("stopped")
+        return 0
+    _logger.warning("stopped before everything was answered")
+    logging.shutdown()
+    os._exit(1)  # the threads of commands that hang end in no other way
+
+
+def _listen(proxy: Proxy) -> _Server:
     settings = proxy._settings
     try:
         server = _Server(settings, proxy)
     except (OSError, TypeError, UnicodeError) as error:  # the last two for what is no name of a host
         raise _SettingError(f"cannot listen on {settings.host} port {settings.port}: {error}") from None
-    with server:
-        host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
-        connectors = ", ".join(connector.name for connector in proxy._connectors) or "none"
-        key = "a key is asked for" if settings.api_keys else "no key is asked for"
-        _logger.info("listening on http://%s:%s; connectors: %s; %s", host, server.server_port, connectors, key)
-        if not settings.api_keys and not re.match(r"127\.|::1$", server.server_name):
-            _logger.warning("other hosts can run commands without a key; set CONNECTOR_PROXY_API_KEY")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            _logger.info("stopped")
+    host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
+    _logger.info(
+        "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
+        "https" if settings.certfile else "http",
+        host,
+        server.server_port,
+        ", ".join(connector.name for connector in proxy._connectors) or "none",
+        "a key is asked for" if settings.api_keys else "no key is asked for",
+        settings.threads,
+    )
+    if not settings.api_keys and not re.match(r"127\.|::1$", server.server_name):
+        _logger.warning("other hosts can run commands without a key; set CONNECTOR_PROXY_API_KEY")
+    return server
 
 
 # --- The command line ---------------------------------------------------------------------------------------------
@@ -1088,16 +1351,34 @@ def main(argv: list[str] | None = None) -> int:
         flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
     try:
         proxy = Proxy({**os.environ, **flags})
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+        _start_log(proxy._settings.log_format)
         if arguments.command == "list":
             return _print_list(proxy)
         if arguments.command == "call":
             return _print_call(proxy, arguments.id, arguments.parameters)
-        _serve(proxy)
+        return _serve(proxy)
     except _SettingError as error:
         print(f"spiffproxy: {error}", file=sys.stderr)
         return 2
-    return 0
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line: the parts of a request's line, or the message of any other; times are in UTC."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+    converter = time.gmtime  # type: ignore[assignment]
+
+    def format(self, record: logging.LogRecord) -> str:
+        parts = record.args if isinstance(record.args, dict) else {"message": super().format(record)}
+        return json.dumps({"time": self.formatTime(record), "level": record.levelname, **parts})
+
+
+def _start_log(log_format: str) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 
 def _parse_arguments(argv: list[str]) -> Any:
@@ -1105,7 +1386,7 @@ def _parse_arguments(argv: list[str]) -> Any:
     import argparse
 
     def add(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str, action: str = "store") -> None:
-        name = "CONNECTOR_PROXY_" + flag[2:].upper()
+        name = "CONNECTOR_PROXY_" + flag[2:].upper().replace("-", "_")
         parser.add_argument(flag, metavar=metavar, dest=name, action=action, help=f"{text} ({name})")
 
     parser = argparse.ArgumentParser(prog="spiffproxy", description="A connector proxy for SpiffArena.")
@@ -1115,6 +1396,9 @@ def _parse_arguments(argv: list[str]) -> Any:
     add(serve, "--host", "ADDRESS", "the address to listen on, 127.0.0.1 unless set")
     add(serve, "--port", "NUMBER", "the port, 7004 unless set; 0 lets the system choose")
     add(serve, "--threads", "NUMBER", "how many commands may run at once, 64 unless set")
+    add(serve, "--certfile", "FILE", "serve HTTPS with this certificate chain, in PEM form")
+    add(serve, "--keyfile", "FILE", "the key of the certificate, where it is in a file of its own")
+    add(serve, "--log-format", "FORMAT", "text, or json for one object a line; text unless set")
     listing = commands.add_parser("list", help="print the commands, the authentications, and what is broken")
     call = commands.add_parser("call", help="run one command here and print its answer")
     call.add_argument("id", metavar="CONNECTOR/COMMAND")

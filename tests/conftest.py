@@ -160,7 +160,7 @@ class _Server:
             bufsize=0,  # what readline() took in advance, communicate() would not see
         )
         self.first_line = self.process.stderr.readline().decode()
-        match = re.search(r"http://([\d.]+|\[[\d:a-f]+\]):(\d+)", self.first_line)
+        match = re.search(r"https?://([\d.]+|\[[\d:a-f]+\]):(\d+)", self.first_line)
         assert match, self.first_line + self.process.stderr.read().decode()
         self.host, self.port = match[1].strip("[]"), int(match[2])
         self.url = match[0]
@@ -175,13 +175,18 @@ class _Server:
         out, rest = self.process.communicate(timeout=10)
         return out.decode(), "".join([self.first_line, *log, rest.decode()])
 
+    def kill(self):
+        """End it where the test has not, whatever it is waiting for."""
+        self.process.kill()
+        self.process.communicate()
+
 
 @pytest.fixture(scope="module")
 def example_server():
     """The proxy's own server, with the connectors of the tests, for all tests of a module."""
     server = _Server("--connectors", str(CONNECTORS))
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture
@@ -191,7 +196,7 @@ def start_server():
 
         def start(*arguments, **options):
             server = _Server(*arguments, **options)
-            stack.callback(server.stop)
+            stack.callback(server.kill)
             return server
 
         yield start

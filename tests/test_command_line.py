@@ -156,8 +156,6 @@ def test_call_sees_the_error_in_a_version_1_result():
         (["call", "example/Echo", "value:=x"], "the value of value is not JSON: .*; for text write value="),
         (["call", "example/Echo", "value:=NaN"], "the value of value is not JSON"),
         (["call", "example/Echo", "value:=" + "[" * 100_000], "the value of value is not JSON"),
-        (["--host", "ü..x", "--port", "0"], "cannot listen on ü..x"),
-        (["--host", "192.0.2.1", "--port", "0"], "cannot listen on 192.0.2.1 port 0: .*assign"),
         (["call"], "required"),
         (["nothing"], "invalid choice"),
         (["--nothing"], "unrecognized"),

@@ -36,7 +36,7 @@ def test_the_error_codes_are_those_of_the_code():
 
 def test_the_connector_of_the_first_page(make_app, tmp_path):
     """Is listed as the README says."""
-    (source,), (listed,) = blocks("python"), blocks("json")
+    source, (listed,) = blocks("python")[0], blocks("json")
     commands = tmp_path / "connector_greetings" / "commands"
     commands.mkdir(parents=True)
     for folder in commands, commands.parent:

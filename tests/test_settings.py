@@ -17,7 +17,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("PORT", "9" * 5000, "from 0 to 65535"),
         ("THREADS", "0", "from 1"),
         ("THREADS", "many", "from 1"),
-        ("THREADS", "10001", "to 10000"),
+        ("THREADS", "449", "to 448"),
         ("MAX_REQUEST_BYTES", "32M", "from 1"),
         ("HTTP_TIMEOUT", "soon", "'soon'; it takes a number of seconds above 0"),
         ("HTTP_TIMEOUT", "0", "above 0"),
