@@ -5,14 +5,18 @@ With bytecode compiled and logging off; medians of several rounds, the things co
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import io
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -153,8 +157,6 @@ make_server("127.0.0.1", PORT, application).serve_forever()
 
 def seconds_to_first_answer(arguments):
     """Start a server and return the time until it has answered."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     start = time.perf_counter()
@@ -300,9 +302,125 @@ def compare_clients(port):
     print(f"(calls a second: {results['ours']:.0f}, {results['kept']:.0f}, {results['anew']:.0f})")
 
 
+BARE_SERVER = """
+import socketserver, sys, bench
+from wsgiref.simple_server import WSGIServer, make_server
+WSGIServer.request_queue_size = 1024  # with 5, its own, 64 clients would wait for lost packets
+class Threading(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        return bench.bare(environ, start_response)
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2000")])
+    return [b" " * 2000]
+server = Threading if sys.argv[2] == "threading" else WSGIServer
+make_server("127.0.0.1", int(sys.argv[1]), application, server).serve_forever()
+"""
+SLEEPING = """
+import time
+class Sleep:
+    def execute(self, config, task_data):
+        time.sleep(0.05)
+        return {"response": {}}
+"""
+
+
+def bench_server():
+    """Compare requests a second, a connection for each as SpiffArena's backend makes them, from a process of its own."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        write_connectors(folder, 20)
+        Path(folder, "connector_bench0", "commands", "sleeping.py").write_text(SLEEPING)
+        python = sys.executable
+        ports = {
+            "ours": [python, str(ROOT / "spiffproxy.py"), "--port", "PORT", "--connectors", folder],
+            "single": [python, "-c", BARE_SERVER, "PORT", "single"],
+            "threading": [python, "-c", BARE_SERVER, "PORT", "threading"],
+        }
+        if importlib.util.find_spec("gunicorn"):
+            ports["gunicorn"] = [python, "-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT", "spiffproxy:app"]
+        os.environ["CONNECTOR_PROXY_CONNECTORS"] = folder
+        for name, arguments in ports.items():
+            ports[name] = stack.enter_context(running(arguments))
+        trivial = http_request("POST", "/v1/do/bench0/Command0", json.dumps(BODY).encode())
+        for title, data in ("discovery", http_request("GET", "/v1/commands")), ("trivial command", trivial):
+            for clients in 8, 64:
+                results = rates(ports, ["single", "threading", "ours"], data, clients)
+                print(f"{title} at {clients} clients".ljust(35), end=" ")
+                print(f"{results['ours'] / results['single']:.2f} × wsgiref,", end=" ")
+                print(f"{results['ours'] / results['threading']:.1f} × with a thread a request", end=" ")
+                print(f"({results['ours']:.0f} a second)")
+        if "gunicorn" not in ports:
+            print("not compared with gunicorn, which is not installed")
+            return
+        for clients in 8, 64:
+            results = rates(ports, ["gunicorn", "ours"], http_request("POST", "/v1/do/bench0/Sleep", b"{}"), clients)
+            print(f"50 ms command at {clients} clients".ljust(35), end=" ")
+            print(
+                f"{results['ours'] / results['gunicorn']:.1f} × gunicorn with 3 workers ({results['ours']:.0f} a second)"
+            )
+
+
+def http_request(method, path, body=b""):
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+@contextlib.contextmanager
+def running(arguments):
+    """Start a server, wait until it answers, and yield its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [argument.replace("PORT", str(port)) for argument in arguments],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            try:
+                rate(port, http_request("GET", "/v1/commands"), clients=1, seconds=0.1)
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)  # not up yet
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def rates(ports, names, data, clients):
+    expression = "bench.rate({}, {!r}, clients={}, seconds=1)"
+    measures = {name: in_process("", expression.format(ports[name], data, clients)) for name in names}
+    return take_turns(5, **measures)
+
+
+def rate(port, data, *, clients, seconds):
+    """Return requests a second, of that many clients at once."""
+    start = time.perf_counter()
+    end = start + seconds
+
+    def one_client(_):
+        count = 0
+        while time.perf_counter() < end:
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(data)
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+            if not answer.startswith((b"HTTP/1.0 200", b"HTTP/1.1 200")):
+                raise SystemExit(f"no answer, but {answer[:200]!r}")
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(clients) as threads:
+        return sum(threads.map(one_client, range(clients))) / (time.perf_counter() - start)
+
+
 if __name__ == "__main__":
     logging.disable()
-    bench_calls()
-    bench_start()
-    bench_memory()
-    bench_http()
+    for measure in bench_calls, bench_start, bench_memory, bench_http, bench_server:
+        if sys.argv[1:] in ([], [measure.__name__]):
+            measure()
