@@ -164,6 +164,17 @@ class _StdoutToStderr:
 _stdout_to_stderr = _StdoutToStderr()
 
 
+@contextmanager
+def _contain(name: str) -> Iterator[None]:
+    """Run foreign code; raise a refusal, 500 with the name of its exception, where it raises whatever it may."""
+    with _stdout_to_stderr:
+        try:
+            yield
+        except BaseException as error:  # SystemExit, too
+            _log_frames(error, "%s raised %s", name, type(error).__name__)
+            raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
+
+
 def _exception_text(error: BaseException) -> str:
     try:
         return str(error)
@@ -478,6 +489,10 @@ def _namespaces(cls: type) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]
 # --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
 
 
+# what a connector may have: the subpackage, and the method that makes a class one of its entries
+_KINDS = {"commands": "execute", "auths": "app_description", "typeaheads": "execute"}
+
+
 class _Connector:
     """A package `connector_<name>`, imported once, when it is first asked for.
 
@@ -488,11 +503,10 @@ class _Connector:
     def __init__(self, name: str) -> None:
         self.name = name
         self.package = f"connector_{name}"
-        self.commands: dict[str, _Entry] = {}
-        self.auths: dict[str, _Entry] = {}
+        self.entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in _KINDS}
         self.failures: dict[str, str] = {}  # module → reason
         self.is_late = False  # its import has been waited for in vain
-        self._command_modules: list[str] = []
+        self._modules: dict[str, list[str]] = {kind: [] for kind in _KINDS}
         self._imported = threading.Event()
         self._starting = threading.Lock()
         self._started = False
@@ -505,37 +519,34 @@ class _Connector:
                 self._started = True
         return self._imported.is_set() or self._imported.wait(seconds)
 
-    def has_failed(self) -> bool:
-        """Tell whether the package, its `commands`, or all of the modules in there failed."""
-        modules = self._command_modules
+    def has_failed(self, kind: str) -> bool:
+        """Tell whether the package, its subpackage `kind`, or all of the modules in there failed."""
+        modules = self._modules[kind]
         return (
             self.package in self.failures
-            or f"{self.package}.commands" in self.failures
+            or f"{self.package}.{kind}" in self.failures
             or (bool(modules) and all(name in self.failures for name in modules))
         )
 
     def _import(self) -> None:
         try:
-            with self._contain(self.package):
+            with self._keep_failure(self.package):
                 package = importlib.import_module(self.package)
-                self._command_modules = self._collect(package, "commands", "execute", self.commands)
-                self._collect(package, "auths", "app_description", self.auths)
+                for kind in _KINDS:
+                    if (kind, True) in _submodules(package):
+                        self._collect(kind)
         finally:
             self._imported.set()
 
-    def _collect(self, package: types.ModuleType, kind: str, method: str, entries: dict[str, _Entry]) -> list[str]:
-        """Fill `entries` with the classes that have `method`, and return the modules of the subpackage `kind`."""
-        names: list[str] = []
-        if (kind, True) not in _submodules(package):
-            return names
-        with self._contain(f"{self.package}.{kind}"):
+    def _collect(self, kind: str) -> None:
+        """Import the modules of the subpackage `kind`, and keep the classes that have its method."""
+        with self._keep_failure(f"{self.package}.{kind}"):
             subpackage = importlib.import_module(f"{self.package}.{kind}")
-            names += [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
-            for name in names:
-                with self._contain(name):
-                    for cls in _find_classes(importlib.import_module(name), method):
-                        self._add(entries, cls)
-        return names
+            self._modules[kind] = [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
+            for name in self._modules[kind]:
+                with self._keep_failure(name):
+                    for cls in _find_classes(importlib.import_module(name), _KINDS[kind]):
+                        self._add(self.entries[kind], cls)
 
     def _add(self, entries: dict[str, _Entry], cls: type) -> None:
         entry = _Entry(f"{self.name}/{cls.__name__}", cls)
@@ -544,7 +555,7 @@ class _Connector:
             _logger.warning("%s: the one of %s is left out, the one of %s is used", entry.id, cls.__module__, first)
 
     @contextmanager
-    def _contain(self, module_name: str) -> Iterator[None]:
+    def _keep_failure(self, module_name: str) -> Iterator[None]:
         try:
             with _stdout_to_stderr:
                 yield
@@ -587,31 +598,32 @@ class _Connectors:
     def __iter__(self) -> Iterator[_Connector]:
         return iter(self._by_name.values())
 
-    def find_command(self, connector_name: str, command_name: str) -> _Entry:
-        """Import what is needed to return a command; raise a refusal that says what there is instead."""
+    def find(self, kind: str, connector_name: str, name: str) -> _Entry:
+        """Import what is needed to return an entry; raise a refusal that says what there is instead."""
+        word = kind[:-1]
         connector = self._by_name.get(connector_name)
         if connector is None:
-            raise _Refusal(
-                404, "command_not_found", f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
-            )
+            message = f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
+            raise _Refusal(404, f"{word}_not_found", message)
         if not connector.load(_IMPORT_SECONDS):
             reason = f"{connector.package} is still being imported, for more than {_IMPORT_SECONDS} s"
             raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
-        if command_name in connector.commands:
-            return connector.commands[command_name]
-        failures = "".join(f"; {name} cannot be imported: {reason}" for name, reason in connector.failures.items())
-        if connector.has_failed():
+        entries = connector.entries[kind]
+        if name in entries:
+            return entries[name]
+        failures = "".join(f"; {module} cannot be imported: {reason}" for module, reason in connector.failures.items())
+        if connector.has_failed(kind):
             message = f"The connector {connector_name!r} is broken{failures}. The proxy's log has the details."
             raise _Refusal(503, "connector_unavailable", message)
-        message = f"The connector {connector_name!r} has no command {command_name!r}; {_name_all(connector.commands)}"
-        raise _Refusal(404, "command_not_found", message + failures)
+        message = f"The connector {connector_name!r} has no {word} {name!r}; {_name_all(entries)}"
+        raise _Refusal(404, f"{word}_not_found", message + failures)
 
     def list_entries(self, kind: str) -> bytes:
         """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
         if kind not in self._listings:
             loaded = self.load_all()
             body = _encode_json(
-                [entry.describe() for connector in loaded for entry in getattr(connector, kind).values()]
+                [entry.describe() for connector in loaded for entry in connector.entries[kind].values()]
             )
             if len(loaded) < len(self._by_name):
                 return body
@@ -674,6 +686,17 @@ def _refuse_parameters(entry: _Entry, missing: Iterable[str], unknown: Iterable[
     return _Refusal(400, "invalid_parameters", message)
 
 
+@contextmanager
+def _occupy(slots: threading.Semaphore) -> Iterator[None]:
+    if not slots.acquire(blocking=False):
+        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
+        raise _Refusal(503, "too_busy", message, {"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        slots.release()
+
+
 def _execute(entry: _Entry, body: dict[str, Any], config: Mapping[str, Any], slots: threading.Semaphore) -> _Reply:
     """Run a command with the body of a service task's call, and return its result as SpiffArena reads it.
 
@@ -684,26 +707,24 @@ def _execute(entry: _Entry, body: dict[str, Any], config: Mapping[str, Any], slo
     task_data = body.get("spiff__task_data")
     call = [config, {} if task_data is None else task_data]
     callback_url = body.get("spiff__callback_url")
-    if not slots.acquire(blocking=False):
-        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
-        raise _Refusal(503, "too_busy", message, {"Retry-After": "1"})
-    with _stdout_to_stderr:
-        try:
-            command = entry.cls(*arguments, **keywords)
-            if callback_url and callable(getattr(command, "execute_async", None)):
-                result, asynchronous = command.execute_async(*call, callback_url=callback_url), True
-            else:
-                result, asynchronous = command.execute(*call), False
-        except BaseException as error:  # foreign code may raise SystemExit, too
-            _log_frames(error, "%s raised %s", entry.id, type(error).__name__)
-            raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
-        finally:
-            slots.release()
-        try:
-            return _reply_to_result(result, asynchronous=asynchronous)
-        except BaseException as error:  # mostly ours, but a result may be foreign code as well
-            message = f"{entry.id} returned no valid result: {_exception_text(error)}"
-            raise _Refusal(500, "invalid_response", message) from None
+    with _occupy(slots), _contain(entry.id):
+        command = entry.cls(*arguments, **keywords)
+        if callback_url and callable(getattr(command, "execute_async", None)):
+            result, asynchronous = command.execute_async(*call, callback_url=callback_url), True
+        else:
+            result, asynchronous = command.execute(*call), False
+    with _check_result(entry.id):
+        return _reply_to_result(result, asynchronous=asynchronous)
+
+
+@contextmanager
+def _check_result(name: str) -> Iterator[None]:
+    try:
+        with _stdout_to_stderr:
+            yield
+    except BaseException as error:  # mostly ours, but a result may be foreign code as well
+        message = f"{name} returned no valid result: {_exception_text(error)}"
+        raise _Refusal(500, "invalid_response", message) from None
 
 
 def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
@@ -970,7 +991,7 @@ class Proxy:
         return self._run(names, _read_json(environ, self._settings.max_request_bytes))
 
     def _run(self, names: list[str], body: dict[str, Any]) -> _Reply:
-        command = self._connectors.find_command(*names)
+        command = self._connectors.find("commands", *names)
         return _execute(command, body, self._settings.config, self._slots)
 
 
@@ -1417,8 +1438,8 @@ def _print_list(proxy: Proxy) -> int:
     late = {c.package: "still being imported" for c in connectors if c not in loaded}
     broken = {module: reason for connector in loaded for module, reason in connector.failures.items()}
     sections = {
-        "Commands (* required)": _summarize(entry for c in loaded for entry in c.commands.values()),
-        "Authentications": _summarize(entry for c in loaded for entry in c.auths.values()),
+        "Commands (* required)": _summarize(entry for c in loaded for entry in c.entries["commands"].values()),
+        "Authentications": _summarize(entry for c in loaded for entry in c.entries["auths"].values()),
         "Broken": {**broken, **late},
     }
     for title, rows in sections.items():

@@ -28,9 +28,9 @@ def test_the_settings_are_those_of_the_code():
 
 
 def test_the_error_codes_are_those_of_the_code():
-    raised = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)", (?:f?"|message|reason)', MODULE.read_text()))
-    assert {"invalid_json", "command_not_found", "too_busy"} <= raised
-    for code in raised:
+    raised = set(re.findall(r'_Refusal\(\s*\w+, "([a-z_]+)"', MODULE.read_text()))
+    assert {"invalid_json", "too_busy"} <= raised
+    for code in {*raised, "command_not_found"}:
         assert f"`{code}`" in README, code
 
 
