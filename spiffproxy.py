@@ -5,6 +5,8 @@
     GET  /v1/commands                   the commands of every connector
     GET  /v1/auths                      what one can sign in to
     POST /v1/do/<connector>/<Command>   run a command
+    GET  /v1/auth/<connector>/<Auth>    sign in, with a browser
+    GET  /v1/typeahead/<category>       what a form suggests
 
 `python spiffproxy.py` serves it; `spiffproxy:app` is the same for any WSGI server.
 """
@@ -12,9 +14,13 @@
 from __future__ import annotations
 
 import ast
+import base64
 import enum
 import errno
+import functools
+import hashlib
 import hmac
+import html
 import importlib
 import inspect
 import io
@@ -39,18 +45,19 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass, field, is_dataclass
-from http.client import responses
+from http.client import HTTPException, responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_to_bytes, urlencode, urlsplit
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.util import application_uri
 
 if TYPE_CHECKING:
     import ssl
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # novm
 
 __version__ = "0.1.0"
-__all__ = ["Proxy", "app", "main"]
+__all__ = ["Proxy", "app", "lambda_handler", "main"]
 
 _logger = logging.getLogger("spiffproxy")
 
@@ -82,6 +89,20 @@ _MAX_THREADS = 448
 _IDLE_SECONDS = 30
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 45
+_DONE = b"\0"  # among the numbers of signals
+
+# of a typeahead, however many a form asks for
+_MAX_SUGGESTIONS = 1000
+
+# a person may take this long to sign in; what a browser keeps of that (RFC 6265: 4096 bytes with its name); how long
+# the provider may be silent, and how much it may say
+_SIGN_IN_SECONDS = 600
+_MAX_COOKIE = 3800
+_TOKEN_SECONDS = 20
+_MAX_TOKEN_BYTES = 1024**2
+
+# what AWS Lambda takes as an answer, encoded as JSON
+_LAMBDA_BYTES = 6 * 1024**2
 
 _JSON = "application/json"
 _API_KEY_HEADER = "Spiff-Connector-Proxy-Api-Key"
@@ -203,6 +224,10 @@ class _Settings:
     certfile: str
     keyfile: str
     log_format: str
+    public_url: str
+    auth_redirect_urls: tuple[_Place, ...]
+    typeahead_public: bool
+    secret_key: bytes = field(repr=False)
     api_keys: tuple[bytes, ...] = field(repr=False)
     config: Mapping[str, Any] = field(repr=False)
 
@@ -229,7 +254,11 @@ def _read_settings(environ: Mapping[str, str]) -> _Settings:
         connectors=_read_folders(values),
         certfile=_text(values, "CONNECTOR_PROXY_CERTFILE"),
         keyfile=_read_keyfile(values),
-        log_format=_read_log_format(values),
+        log_format=_choose(values, "CONNECTOR_PROXY_LOG_FORMAT", {"text": "text", "json": "json"}),
+        public_url=_read_public_url(values),
+        auth_redirect_urls=tuple(_read_redirect_urls(values)),
+        typeahead_public=_choose(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", _SWITCH),
+        secret_key=_read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32),
         api_keys=tuple(_read_api_keys(values)),
         config=types.MappingProxyType({name: value for name, value in values.items() if name not in secrets}),
     )
@@ -279,10 +308,7 @@ def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
     """Yield the keys of the variable and of the file, which holds one a line."""
     name, file_name = "CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE"
     if name in values:
-        key = _text(values, name)
-        if not key:
-            raise _SettingError(f"{name} is set but empty; give it a key, or unset it to serve without one")
-        yield key.encode("utf-8", "surrogateescape")
+        yield _read_secret(values, name)
     if file_name in values:
         path = _text(values, file_name)
         if not path:
@@ -296,6 +322,12 @@ def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
         yield from filter(None, map(bytes.strip, lines))
 
 
+def _read_secret(values: Mapping[str, Any], name: str) -> bytes:
+    if name in values and not _text(values, name):
+        raise _SettingError(f"{name} is set but empty; give it a key, or unset it to serve without one")
+    return _text(values, name).encode("utf-8", "surrogateescape")
+
+
 def _read_keyfile(values: Mapping[str, Any]) -> str:
     keyfile = _text(values, "CONNECTOR_PROXY_KEYFILE")
     if keyfile and not _text(values, "CONNECTOR_PROXY_CERTFILE"):
@@ -303,11 +335,15 @@ def _read_keyfile(values: Mapping[str, Any]) -> str:
     return keyfile
 
 
-def _read_log_format(values: Mapping[str, Any]) -> str:
-    log_format = _text(values, "CONNECTOR_PROXY_LOG_FORMAT", "text")
-    if log_format not in ("text", "json"):
-        raise _SettingError(f"CONNECTOR_PROXY_LOG_FORMAT is {log_format!r}; it may be text or json")
-    return log_format
+_SWITCH = {"off": False, "on": True, "0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
+
+
+def _choose(values: Mapping[str, Any], name: str, choices: Mapping[str, Any]) -> Any:
+    """Return what the text of a setting stands for; the first of the choices is the default."""
+    text = _text(values, name, next(iter(choices))).lower()
+    if text not in choices:
+        raise _SettingError(f"{name} is {text!r}; it may be {' or '.join(choices)}")
+    return choices[text]
 
 
 def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
@@ -317,6 +353,48 @@ def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin):
             raise _SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
     return frozenset(origins)
+
+
+class _Place(NamedTuple):
+    """Where a URL leads, as far as the permission to send tokens there is concerned."""
+
+    origin: tuple[str, str, int]
+    path: list[str]
+
+    def holds(self, other: _Place) -> bool:
+        return self.origin == other.origin and self.path == other.path[: len(self.path)]
+
+
+def _read_place(url: str) -> _Place:
+    """Raise ValueError for what is no http or https URL, or what others might read in another way than we do."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if not re.fullmatch("[!-~]+", url) or "\\" in url + path or "@" in parts.netloc or "/.." in path:
+        raise ValueError("it has user information, a backslash, .., a blank or another odd character")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is no http or https URL")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return _Place((parts.scheme, parts.hostname, port), path.strip("/").split("/") if path.strip("/") else [])
+
+
+def _read_redirect_urls(values: Mapping[str, Any]) -> Iterator[_Place]:
+    name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
+    for url in _text(values, name).replace(",", " ").split():
+        try:
+            yield _read_place(url)
+        except ValueError as error:
+            raise _SettingError(f"{name}: {url!r} cannot be used: {error}") from None
+
+
+def _read_public_url(values: Mapping[str, Any]) -> str:
+    name = "CONNECTOR_PROXY_PUBLIC_URL"
+    url = _text(values, name)
+    try:
+        if url and (_read_place(url) and re.search("[?#;]", url)):
+            raise ValueError("it has more than scheme, host, port and path")
+    except ValueError as error:
+        raise _SettingError(f"{name}: {url!r} cannot be used: {error}") from None
+    return url.rstrip("/")
 
 
 def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -630,6 +708,16 @@ class _Connectors:
             self._listings[kind] = body
         return self._listings[kind]
 
+    def find_typeahead(self, category: str) -> _Entry:
+        """Return the typeahead of a category, which is its attribute, or the name of its class in lower case."""
+        categories: dict[str, _Entry] = {}
+        for connector in self.load_all():
+            for name, entry in connector.entries["typeaheads"].items():
+                categories.setdefault(str(getattr(entry.cls, "category", name.lower())), entry)
+        if category not in categories:
+            raise _Refusal(404, "typeahead_not_found", f"No typeahead {category!r} here; {_name_all(categories)}")
+        return categories[category]
+
     def load_all(self) -> list[_Connector]:
         """Import all connectors, one after the other, and return those that are done.
 
@@ -727,6 +815,20 @@ def _check_result(name: str) -> Iterator[None]:
         raise _Refusal(500, "invalid_response", message) from None
 
 
+def _suggest(entry: _Entry, query: Mapping[str, str], config: Mapping[str, Any], slots: threading.Semaphore) -> _Reply:
+    """Return the list of objects that a typeahead finds; raise refusals as `_execute` does."""
+    limit = query.get("limit", "100")
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", limit):
+        raise _Refusal(400, "invalid_parameters", f"limit is {limit[:20]!r}; it takes a whole number from 1")
+    arguments, keywords = _bind(entry, {"prefix": query.get("prefix", ""), "limit": min(int(limit), _MAX_SUGGESTIONS)})
+    with _occupy(slots), _contain(entry.id):
+        found = entry.cls(*arguments, **keywords).execute(config, {})
+    with _check_result(entry.id):
+        if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+            raise TypeError("it is no list of objects")
+        return _Reply(200, _encode_json(list(map(dict, found))))
+
+
 def _reply_to_result(result: Any, *, asynchronous: bool) -> _Reply:
     """Raise TypeError, ValueError or RecursionError where `result` is none that the protocol knows."""
     if not isinstance(result, Mapping):
@@ -803,6 +905,159 @@ def _encode_response(response: Any) -> bytes:
     if isinstance(response, bytes):
         return response
     return _encode_json(dict(response) if isinstance(response, Mapping) else response)
+
+
+# --- Authentication: OAuth 2 with an authorization code (RFC 6749 section 4.1) and PKCE (RFC 7636) ----------------
+
+# A person's browser is sent to the provider, comes back with a code, and is sent on with the tokens that the code
+# is exchanged for. What the proxy has to know when it comes back lies in a cookie; `state`, which goes through the
+# provider, is the signature of that cookie, and so tells neither the PKCE verifier nor where the tokens will go.
+
+
+class _App(NamedTuple):
+    """What an authentication says of the provider and of our account there, as SpiffArena's protocol names it."""
+
+    version: str
+    client_id: str
+    client_secret: str
+    authorization_url: str
+    access_token_url: str
+    scope: str
+
+
+def _describe_app(entry: _Entry, config: Mapping[str, Any]) -> _App:
+    """Ask the connector; raise a refusal where what it says is not enough, or not of OAuth 2."""
+    arguments, keywords = _bind(entry, {})
+    with _contain(entry.id):
+        description = entry.cls(*arguments, **keywords).app_description(config)
+        app = _App(*(str(description.get(name) or "") for name in _App._fields))
+    if app.version != "2":
+        message = f"{entry.id} speaks version {app.version!r} of OAuth; this proxy knows version '2' alone"
+        raise _Refusal(501, "oauth_version_unsupported", message)
+    urls = app.authorization_url, app.access_token_url
+    if not app.client_id or not all(url.lower().startswith(("https://", "http://")) for url in urls):
+        message = f"{entry.id} names no client_id, authorization_url or access_token_url in its app_description"
+        raise _Refusal(500, "invalid_auth", message)
+    return app
+
+
+def _begin_sign_in(app: _App, entry_id: str, redirect_url: str, callback: str, key: bytes) -> _Reply:
+    """Send the browser to the provider."""
+    verifier = _base64url(os.urandom(32))
+    attempt = [entry_id, redirect_url, verifier, int(time.time()) + _SIGN_IN_SECONDS]
+    cookie = _base64url(_encode_json(attempt))
+    if len(cookie) > _MAX_COOKIE:
+        raise _Refusal(400, "invalid_redirect_url", f"The redirect_url is too long: {len(redirect_url)} characters")
+    state = _sign(cookie, key)
+    query = {
+        "response_type": "code",
+        "client_id": app.client_id,
+        "redirect_uri": callback,
+        **({"scope": app.scope} if app.scope else {}),
+        "state": state,
+        "code_challenge": _base64url(hashlib.sha256(verifier.encode()).digest()),
+        "code_challenge_method": "S256",
+    }
+    return _redirect(app.authorization_url, query, _set_cookie(state, cookie, callback, _SIGN_IN_SECONDS))
+
+
+def _read_attempt(environ: WSGIEnvironment, state: str, entry_id: str, key: bytes) -> tuple[str, str]:
+    """Return redirect_url and verifier of the sign-in that comes back; raise a refusal where it is none of ours."""
+    again = "Begin again where you began to sign in."
+    match = re.search(rf"(?:^|[; ]){_cookie_name(state)}=([A-Za-z0-9_-]+)", environ.get("HTTP_COOKIE", ""))
+    if not match or not re.fullmatch("[A-Za-z0-9_-]{43}", state):
+        raise _Refusal(400, "invalid_state", f"This browser has not begun to sign in here, or not lately. {again}")
+    if not hmac.compare_digest(_sign(match[1], key), state):
+        message = f"The state cannot be read; several workers need one CONNECTOR_PROXY_SECRET_KEY. {again}"
+        raise _Refusal(400, "invalid_state", message)
+    began_id, redirect_url, verifier, expires = json.loads(base64.urlsafe_b64decode(match[1] + "=="))
+    if began_id != entry_id or expires < time.time():
+        message = f"The sign-in took longer than {_SIGN_IN_SECONDS // 60} minutes, or was another one. {again}"
+        raise _Refusal(400, "invalid_state", message)
+    return redirect_url, verifier
+
+
+def _fetch_token_set(app: _App, code: str, callback: str, verifier: str) -> dict[str, Any]:
+    """Exchange the code for the token set; raise a refusal with the provider's words where there is none."""
+    import urllib.request  # takes its time, and nothing else here needs it
+
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": verifier}
+    headers = {"Accept": _JSON, "User-Agent": f"spiffproxy/{__version__}"}
+    if app.client_secret:  # RFC 6749 section 2.3.1: both are form-encoded first
+        credentials = f"{quote_plus(app.client_id)}:{quote_plus(app.client_secret)}".encode()
+        headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode()
+    else:
+        form["client_id"] = app.client_id
+    opener = urllib.request.OpenerDirector()  # without the handlers of redirects: code and secret go nowhere else
+    for handler in urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler:
+        opener.add_handler(handler())
+    try:
+        request = urllib.request.Request(app.access_token_url, urlencode(form).encode(), headers)
+        with opener.open(request, timeout=_TOKEN_SECONDS) as answer:
+            text = answer.read(_MAX_TOKEN_BYTES).decode("utf-8", "replace")
+    except (OSError, HTTPException, ValueError) as error:
+        message = f"The provider's token endpoint cannot be reached: {getattr(error, 'reason', error)}"
+        raise _Refusal(502, "token_endpoint_failed", message) from None
+    token_set = _parse_token_set(text)
+    if answer.status >= 300 or "access_token" not in token_set:
+        words = _read_words(token_set) or "no token, and no reason"
+        raise _Refusal(502, "token_refused", f"The provider's token endpoint answered {answer.status}: {words}")
+    return token_set
+
+
+def _parse_token_set(text: str) -> dict[str, Any]:
+    """Read JSON, or the form encoding that some providers answer with; nothing where it is neither."""
+    try:
+        token_set = _decode_json(text)
+    except (ValueError, RecursionError):
+        token_set = dict(parse_qsl(text))
+    return token_set if isinstance(token_set, dict) else {}
+
+
+def _read_words(answer: Mapping[str, Any]) -> str:
+    """Return the error of a provider in its own words (RFC 6749 sections 4.1.2.1 and 5.2)."""
+    words = [str(answer[name])[:300] for name in ("error", "error_description") if answer.get(name)]
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", ": ".join(words))
+
+
+def _redirect(url: str, query: Mapping[str, str], cookie: str) -> _Reply:
+    url, hash_sign, fragment = url.partition("#")
+    location = f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote)}{hash_sign}{fragment}"
+    headers = {
+        "Location": location,
+        "Set-Cookie": cookie,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+    }
+    return _Reply(302, b"", "text/plain", headers)
+
+
+def _set_cookie(state: str, value: str, callback: str, seconds: int) -> str:
+    """Return a cookie for one sign-in, so that two tabs can do it at once, and for its callback alone."""
+    secure = "; Secure" if callback.startswith("https:") else ""
+    path = urlsplit(callback).path
+    return f"{_cookie_name(state)}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+
+
+def _cookie_name(state: str) -> str:
+    return "spiffproxy_" + re.sub("[^A-Za-z0-9_-]", "", state)[:16]
+
+
+def _sign(text: str, key: bytes) -> str:
+    return _base64url(hmac.digest(key, text.encode(), "sha256"))
+
+
+def _base64url(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+
+
+def _page_of_refusal(refusal: _Refusal) -> _Reply:
+    """Return an error for a person in front of a browser."""
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Not signed in</title><h1>Not signed in</h1>'
+        f"<p>{html.escape(refusal.message)}</p><p><code>{html.escape(refusal.error_code)}</code></p></html>"
+    )
+    return _Reply(refusal.status, page.encode(), "text/html; charset=utf-8", refusal.headers, refusal.error_code)
 
 
 # --- Requests: the body of a call ---------------------------------------------------------------------------------
@@ -919,7 +1174,7 @@ class Proxy:
         try:
             reply = self._answer(environ)
         except _Refusal as refusal:
-            reply = _reply_to_refusal(refusal)
+            reply = _page_of_refusal(refusal) if _wants_page(environ) else _reply_to_refusal(refusal)
         except Exception as error:
             _log_frames(error, "the proxy itself raised %s", type(error).__name__)
             reply = _reply_to_refusal(_Refusal(500, "internal_error", "The proxy has a fault; its log says where."))
@@ -936,7 +1191,8 @@ class Proxy:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol."""
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         segments = [segment for segment in path.split("/") if segment]  # a base URL may end in a slash
-        route = _ROUTES.get("/".join(segments[:2]) + "/*" * len(segments[2:]))
+        names = segments[2:4]
+        route = _ROUTES.get("/".join(segments[:2] + ["*"] * len(names) + segments[4:]))
         if route is None:
             message = f"No such path: {path[:200]!r}. There are /v1/commands, /v1/auths, /v1/do/<connector>/<Command>"
             raise _Refusal(404, "not_found", message)
@@ -944,11 +1200,12 @@ class Proxy:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return _Reply(204, headers=allow)
-        if route.guarded and not self._has_key(environ):
+        is_public = names and segments[1] == "typeahead" and self._settings.typeahead_public
+        if route.guarded and not is_public and not self._has_key(environ):
             return _Reply(401, _encode_json({"error": "Unauthorized"}))
         if method not in route.methods:
             raise _Refusal(405, "method_not_allowed", f"This path takes {allow['Allow']}, not {method[:20]}", allow)
-        return route.answer(self, environ, segments[2:])
+        return route.answer(self, environ, names)
 
     def _has_key(self, environ: WSGIEnvironment) -> bool:
         """Compare the key that was sent with each of ours, as bytes and in constant time."""
@@ -986,6 +1243,47 @@ class Proxy:
     def _list_auths(self, *_: object) -> _Reply:
         return _Reply(200, self._connectors.list_entries("auths"))
 
+    def _suggest(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
+        entry = self._connectors.find_typeahead(*names)
+        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+        return _suggest(entry, query, self._settings.config, self._slots)
+
+    def _begin_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
+        entry = self._connectors.find("auths", *names)
+        redirect_url = self._check_redirect_url(_read_redirect_url(environ.get("QUERY_STRING", "")))
+        app = _describe_app(entry, self._settings.config)
+        return _begin_sign_in(app, entry.id, redirect_url, self._callback(environ, entry), self._settings.secret_key)
+
+    def _end_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
+        entry = self._connectors.find("auths", *names)
+        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+        state, callback = query.get("state", ""), self._callback(environ, entry)
+        redirect_url, verifier = _read_attempt(environ, state, entry.id, self._settings.secret_key)
+        if "code" not in query:
+            words = _read_words(query) or "it gave no code, and no reason"
+            raise _Refusal(400, "sign_in_refused", f"The provider has not signed you in: {words}")
+        app = _describe_app(entry, self._settings.config)
+        token_set = _fetch_token_set(app, query["code"], callback, verifier)
+        response = {"response": json.dumps(token_set)}
+        return _redirect(self._check_redirect_url(redirect_url), response, _set_cookie(state, "", callback, 0))
+
+    def _callback(self, environ: WSGIEnvironment, entry: _Entry) -> str:
+        base = self._settings.public_url or application_uri(environ).rstrip("/")
+        return f"{base}/v1/auth/{entry.id}/callback"
+
+    def _check_redirect_url(self, url: str) -> str:
+        """Return it where tokens may be sent there; the message says no more than its origin, for it holds a token."""
+        name, places = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS", self._settings.auth_redirect_urls
+        try:
+            place = _read_place(url)
+        except ValueError as error:
+            raise _Refusal(400, "invalid_redirect_url", f"The redirect_url cannot be used: {error}") from None
+        if not any(allowed.holds(place) for allowed in places):
+            reason = f"it is not within {name}" if places else f"{name} is unset"
+            message = f"Tokens may not be sent to this redirect_url, on {place.origin[1]}: {reason} (ask the operator)"
+            raise _Refusal(403, "redirect_url_not_allowed", message)
+        return url
+
     def _do(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
         environ.get("spiffproxy.log", {})["command"] = "/".join(names)  # the built-in server's
         return self._run(names, _read_json(environ, self._settings.max_request_bytes))
@@ -993,6 +1291,18 @@ class Proxy:
     def _run(self, names: list[str], body: dict[str, Any]) -> _Reply:
         command = self._connectors.find("commands", *names)
         return _execute(command, body, self._settings.config, self._slots)
+
+
+def _wants_page(environ: WSGIEnvironment) -> bool:
+    """Tell whether a person looks at the answer: the pages of the sign-in are for browsers."""
+    is_sign_in = re.match("/*v1/+auth/", environ.get("PATH_INFO", ""))
+    return bool(is_sign_in) and "text/html" in environ.get("HTTP_ACCEPT", "").lower()
+
+
+def _read_redirect_url(query: str) -> str:
+    """Return the URL, which SpiffArena's page puts there without escaping, a query of its own included."""
+    url = query.partition("redirect_url=")[2]
+    return url if "://" in url.partition("&")[0] else unquote(url.partition("&")[0])
 
 
 class _Route(NamedTuple):
@@ -1009,16 +1319,132 @@ _ROUTES = {
     "v1/commands": _Route(_GET, Proxy._list_commands, guarded=True),
     "v1/auths": _Route(_GET, Proxy._list_auths, guarded=True),
     "v1/do/*/*": _Route(_POST, Proxy._do, guarded=True),
+    "v1/typeahead/*": _Route(_GET, Proxy._suggest, guarded=True),
+    "v1/auth/*/*": _Route(("GET", "OPTIONS"), Proxy._begin_sign_in),  # a browser follows it, and has no key
+    "v1/auth/*/*/callback": _Route(("GET", "OPTIONS"), Proxy._end_sign_in),
 }
 
 app: Proxy
 
 
+@functools.cache
+def _get_app() -> Proxy:
+    return Proxy()
+
+
 def __getattr__(name: str) -> Any:
     """Make `spiffproxy.app` from the environment when it is first asked for (PEP 562)."""
     if name == "app":
-        return globals().setdefault("app", Proxy())
+        return _get_app()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# --- AWS Lambda ---------------------------------------------------------------------------------------------------
+
+
+def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answer an event of AWS Lambda: of a function URL or an HTTP API (payload format 2.0), of a REST API or a load
+    balancer (1.0), or one as bare as `{"rawPath": "/"}`. Return what Lambda makes an HTTP answer of.
+    """
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started[:] = status, headers
+
+    body = b"".join(_get_app()(_environ_from_event(event), start_response))
+    answer = _answer_from_reply(event, started[0], started[1], body)
+    if len(body) > _LAMBDA_BYTES // 6 and len(json.dumps(answer)) > _LAMBDA_BYTES:  # an escape takes up to six bytes
+        message = f"The answer has {len(body)} bytes, and AWS Lambda lets no more than 6 MB pass, as it encodes them"
+        reply = _reply_to_refusal(_Refusal(413, "response_too_large", message))
+        return _answer_from_reply(event, "413 Content Too Large", [("Content-Type", _JSON)], reply.body)
+    return answer
+
+
+def _environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
+    """Return the request of an event as PEP 3333 has it."""
+    context = event.get("requestContext") or {}
+    http = context.get("http") or {}
+    headers = _headers_from_event(event)
+    body = event.get("body") or ""
+    octets = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    script_name, path = _paths_from_event(event, context)
+    environ = {
+        "REQUEST_METHOD": http.get("method") or event.get("httpMethod") or "GET",
+        "SCRIPT_NAME": _latin_1(script_name),
+        "PATH_INFO": _latin_1(path),
+        "QUERY_STRING": _query_from_event(event, context),
+        "SERVER_NAME": headers.get("host", "localhost").partition(":")[0] or "localhost",
+        "SERVER_PORT": headers.get("x-forwarded-port", "443"),
+        "SERVER_PROTOCOL": http.get("protocol") or context.get("protocol") or "HTTP/1.1",
+        "REMOTE_ADDR": http.get("sourceIp") or (context.get("identity") or {}).get("sourceIp") or "",
+        "CONTENT_LENGTH": str(len(octets)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": headers.get("x-forwarded-proto", "https"),
+        "wsgi.input": io.BytesIO(octets),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in headers.items():
+        if name == "content-type":
+            environ["CONTENT_TYPE"] = value
+        elif name not in ("content-length", "transfer-encoding"):  # the body is here, whole
+            environ["HTTP_" + name.upper().replace("-", "_")] = value
+    return environ
+
+
+def _headers_from_event(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers by name in lower case, repeated ones in one."""
+    many = event.get("multiValueHeaders") or {name: [text] for name, text in (event.get("headers") or {}).items()}
+    joined = {name.lower(): ("; " if name.lower() == "cookie" else ", ").join(texts) for name, texts in many.items()}
+    if event.get("cookies"):
+        joined["cookie"] = "; ".join(event["cookies"])
+    return {name: text.encode().decode("latin-1") for name, text in joined.items()}
+
+
+def _paths_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[str, str]:
+    """Return SCRIPT_NAME and PATH_INFO: format 2.0 puts a named stage in front of the path, 1.0 beside it."""
+    if "rawPath" in event or "path" not in event:
+        path, stage = event.get("rawPath") or "/", f"/{context.get('stage', '$default')}"
+        if f"{path}/".startswith(f"{stage}/"):
+            return stage, path[len(stage) :] or "/"
+        return "", path
+    path, whole = event["path"] or "/", context.get("path") or ""
+    return whole[: -len(path)] if whole.endswith(path) else "", path
+
+
+def _query_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    if "rawQueryString" in event:
+        return str(event["rawQueryString"])
+    single = event.get("queryStringParameters") or {}
+    many = event.get("multiValueQueryStringParameters") or {name: [value] for name, value in single.items()}
+    pairs = [(name, value) for name, values in many.items() for value in values]
+    if "elb" in context:  # a load balancer leaves them encoded
+        return "&".join(f"{name}={value}" for name, value in pairs)
+    return urlencode(pairs)
+
+
+def _latin_1(text: str) -> str:
+    """Return the octets of a path that may be percent-encoded, one a letter, as PEP 3333 has it."""
+    return unquote_to_bytes(text).decode("latin-1")
+
+
+def _answer_from_reply(
+    event: Mapping[str, Any], status: str, headers: list[tuple[str, str]], body: bytes
+) -> dict[str, Any]:
+    """Return the answer in the format of the event; base64 only for what is not UTF-8."""
+    try:
+        text, is_base64 = body.decode(), False
+    except UnicodeDecodeError:
+        text, is_base64 = base64.b64encode(body).decode(), True
+    answer: dict[str, Any] = {"statusCode": int(status[:3]), "body": text, "isBase64Encoded": is_base64}
+    if "multiValueHeaders" in event:
+        return {**answer, "statusDescription": status, "multiValueHeaders": {name: [value] for name, value in headers}}
+    cookies = [value for name, value in headers if name == "Set-Cookie"]
+    if "httpMethod" in event:
+        return {**answer, "statusDescription": status, "headers": dict(headers)}
+    return {**answer, "headers": {k: v for k, v in headers if k != "Set-Cookie"}, "cookies": cookies}
 
 
 # --- The built-in server: the conversation with one client --------------------------------------------------------
@@ -1319,9 +1745,11 @@ def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
 
 def _serve(proxy: Proxy) -> int:
     """Serve until a signal comes, answer what was asked before it, and return the exit status."""
-    reader, writer = os.pipe()  # threading.Event may deadlock in the handler of a signal
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)  # a handler in Python runs when the main thread wakes, which nothing else may do
     for number in signal.SIGTERM, signal.SIGINT:
-        signal.signal(number, lambda *_: os.write(writer, b"s"))  # before anything listens
+        signal.signal(number, lambda *_: None)  # before anything listens
     server = _listen(proxy)
     threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
     os.read(reader, 1)
@@ -1329,10 +1757,10 @@ def _serve(proxy: Proxy) -> int:
 
     def finish() -> None:
         server.finish()
-        os.write(writer, b"d")
+        os.write(writer, _DONE)
 
     threading.Thread(target=finish, daemon=True).start()
-    if select.select([reader], [], [], _STOP_SECONDS)[0] and os.read(reader, 1) == b"d":
+    if select.select([reader], [], [], _STOP_SECONDS)[0] and os.read(reader, 1) == _DONE:
         _logger.info("stopped")
         return 0
     _logger.warning("stopped before everything was answered")
