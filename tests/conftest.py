@@ -59,7 +59,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-def forget_connectors(but=("connector_http", "connector_smtp")):
+def forget_connectors(but=("connector_http", "connector_smtp", "connector_xero")):
     """Have connectors imported anew; the bundled ones take their time and need it not."""
     for name in list(sys.modules):
         if name.startswith("connector_") and name.split(".")[0] not in but:

@@ -27,6 +27,7 @@ Commands (* required)
 BROKEN = """
 Authentications
   example/SignIn
+  xero/OAuth
 
 Broken
   connector_broken                 RuntimeError: broken on purpose
@@ -61,7 +62,7 @@ def test_list_without_anything_broken():
     ended = run_proxy("list")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Broken" not in ended.stdout
-    assert "Authentications" not in ended.stdout
+    assert ended.stdout.endswith("\nAuthentications\n  xero/OAuth\n\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One authentication a file: the app that one signs in to."""

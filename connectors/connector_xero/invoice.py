@@ -1,0 +1,51 @@
+"""The invoice, as connector-xero makes it: one line, approved, due in a week."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Any
+
+from connector_xero.errors import XeroError
+
+_DAYS = 7
+
+
+def make_invoice(*, description: Any, contact_name: Any, contact_email: Any, amount: Any) -> dict[str, Any]:
+    """Return a sales invoice in the words of the accounting API; raise `XeroError` that names the parameter."""
+    today = date.today()
+    return {
+        "Type": "ACCREC",
+        "Contact": {
+            "Name": _check_text("contact_name", contact_name),
+            "EmailAddress": _check_text("contact_email", contact_email),
+        },
+        "Date": today.isoformat(),
+        "DueDate": (today + timedelta(days=_DAYS)).isoformat(),
+        "LineItems": [
+            {
+                "Description": _check_text("description", description),
+                "Quantity": 1,
+                "UnitAmount": _write_amount(amount),
+                "AccountCode": "400",
+                "TaxType": "NONE",
+            }
+        ],
+        "Reference": "Created by SpiffWorkflow",
+        "Status": "AUTHORISED",
+    }
+
+
+def _check_text(parameter: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise XeroError("ValueError", f"{parameter} must be text, not {type(value).__name__}", 400)
+    return value
+
+
+def _write_amount(amount: Any) -> str:
+    """Return the amount as text, which Xero takes too: a text stays what it is, digit for digit."""
+    text = f"{amount:.4f}" if isinstance(amount, float) else str(amount).strip()  # Xero keeps four decimals
+    if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,4})?", text):
+        message = f'amount is {text[:30]!r}; it takes a number such as "1234.50", with four decimals at most'
+        raise XeroError("ValueError", message, 400)
+    return text
