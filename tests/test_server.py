@@ -50,12 +50,8 @@ def test_a_command_runs(example_server):
 def test_the_first_line_says_where_and_what(start_server):
     server = start_server(*EXAMPLES)
     assert f"listening on http://127.0.0.1:{server.port}; " in server.first_line
-<<<<<<< HEAD
     assert "; at most 64 commands run at once\n" in server.first_line
-    assert "connectors: broken, example, exits, half, hollow, http, smtp; " in server.first_line
-=======
     assert "connectors: broken, example, exits, half, hollow, http, smtp, xero; " in server.first_line
->>>>>>> 0b27415 (The xero connector: signing in, invoices and currencies)
     assert "no key is asked for" in server.first_line
     assert "a key is asked for" in start_server(CONNECTOR_PROXY_API_KEY="k").first_line
 

@@ -188,10 +188,11 @@ def test_an_access_token_that_has_ended_is_refreshed(call, xero):
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_an_access_token_that_lasts_is_used(call, xero, as_text):
-    """The answer is that of the API alone: a set that was not refreshed is not stored over one that was."""
+    """And answered as it is, beside the API's answer."""
     tokens = xero.issue()
     body = {"access_token": json.dumps(tokens) if as_text else tokens}
-    assert call("GetCurrencies", "", **body).json == CURRENCIES
+    answer = call("GetCurrencies", "", **body).json
+    assert answer == {"api_response": CURRENCIES, "refreshed_token_set": tokens, "auth": "xero/OAuth"}
     assert xero.paths() == ["/connections", f"{API}Currencies"]
 
 
@@ -263,7 +264,7 @@ def test_an_invoice(call, xero):
     """Has one line, is approved, and is due in a week."""
     before = date.today()
     answer = call("CreateInvoice", xero.issue()).json
-    assert list(answer) == ["Status", "Invoices"]
+    assert list(answer["api_response"]) == ["Status", "Invoices"]
     sent = xero.requests[-1]
     assert (sent.command, sent.path) == ("POST", f"{API}Invoices?unitdp=4")
     (invoice,) = json.loads(sent.body)["Invoices"]

@@ -32,7 +32,7 @@ class AccountingCommand(ConnectorCommand):
         """Return what is asked of the resource at `url`; raise `XeroError` where the parameters make no request."""
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1:
-        """Return what the API answered, and the token set where it was refreshed; or an error with its code."""
+        """Return what the API answered, and the token set; or an error with its code."""
         session = Session(config)
         try:
             tokens = read_token_set(self.access_token)
@@ -41,8 +41,7 @@ class AccountingCommand(ConnectorCommand):
             answer = self._ask(session, request)
         except XeroError as error:
             return _report(error, session)
-        # SpiffArena stores the token set: an old one would replace what a parallel branch has refreshed
-        return _answer(200, _add_tokens(answer, session.tokens) if session.is_refreshed else answer)
+        return _answer(200, _add_tokens(answer, session.tokens))
 
     def _ask(self, session: Session, request: RequestV2) -> Any:
         try:
