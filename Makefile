@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV = .venv/$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 PYTHONS = $(shell ls -d "$$(pyenv root 2>/dev/null)"/versions/3.*/bin/python 2>/dev/null | grep -vE '/3\.[0-8]\.')
 
-# bytecode is kept, and kept out of the tree
+# bytecode is kept, and kept out of the tree, as is what Hypothesis writes
 export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
+export HYPOTHESIS_STORAGE_DIRECTORY = $(CURDIR)/$(VENV)/hypothesis
 
 .PHONY: help run test test-all lint types minimum check bench clean
 
@@ -38,7 +39,7 @@ bench: $(VENV)/test ## measure the costs that the README names
 	$(VENV)/bin/python tests/bench.py
 
 clean: ## remove what the tools made
-	rm -rf .venv build dist .pytest_cache
+	rm -rf .venv build dist .hypothesis .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # a stamp for each group of dependencies, made again when pyproject.toml changes
