@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY = $(CURDIR)/$(VENV)/hypothesis
 
-.PHONY: help run test test-all lint types minimum check bench clean
+.PHONY: help run test test-all lint types minimum check bench soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ check: lint types minimum test test-all ## all of the above: what has to pass
 
 bench: $(VENV)/test ## measure the costs that the README names
 	$(VENV)/bin/python tests/bench.py
+
+soak: $(VENV)/test ## put everything at once on the server, for ten minutes (SECONDS=… for others)
+	$(VENV)/bin/python tests/soak.py
 
 clean: ## remove what the tools made
 	rm -rf .venv build dist .hypothesis .pytest_cache
