@@ -86,7 +86,7 @@ _MAX_THREADS = 448
 
 # until a thread without work ends; until the server sees that it is to stop; until what then runs has to be done,
 # which SpiffArena does not wait for any longer
-_IDLE_SECONDS = 30
+_IDLE_SECONDS = 10
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 45
 _DONE = b"\0"  # among the numbers of signals
@@ -1560,16 +1560,22 @@ class _RequestHandler(WSGIRequestHandler):
             self.send_error(414)
         elif self.parse_request():
             self.server.silent.discard(self.request)
-            environ = self.get_environ()
-            self.body = _Body(self, _body_length(environ))
-            body = io.BufferedReader(self.body)
-            writer = _ResponseWriter(body, self.wfile, sys.stderr, environ)  # type: ignore[arg-type]
-            writer.request_handler = self
-            writer.run(self.server.application)
-            if writer.status is not None:  # the client hung up, and the parent left it at that
-                writer.close()
+            if self.request_version == "HTTP/0.9":  # whose answers have no status
+                self.send_error(505)
+            else:
+                self._run_application()
         with suppress(OSError):
             self._linger()
+
+    def _run_application(self) -> None:
+        environ = self.get_environ()
+        self.body = _Body(self, _body_length(environ))
+        body = io.BufferedReader(self.body)
+        writer = _ResponseWriter(body, self.wfile, sys.stderr, environ)  # type: ignore[arg-type]
+        writer.request_handler = self
+        writer.run(self.server.application)
+        if writer.status is not None:  # the client hung up, and the parent left it at that
+            writer.close()
 
     def _linger(self) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
@@ -1624,7 +1630,8 @@ class _RequestHandler(WSGIRequestHandler):
         self.send_header("Content-Length", str(len(reply.body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(reply.body)
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         path = self._path_and_query().partition("?")[0]

@@ -47,9 +47,9 @@ NONSENSE = [
     b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: -1\r\n\r\n{}",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 ]
-# What may be more at the end than after the warm-up. A pool keeps as many threads as were needed at once, and that is
-# never twice the same; where one connection in a thousand leaves a thread or a descriptor behind, it is more than this.
-MORE_THREADS, MORE_DESCRIPTORS = 32, 8
+REST = 15  # s: longer than a thread without work lives
+# what may be more at the end than after the warm-up, for what happens to go on
+MORE_THREADS, MORE_DESCRIPTORS = 4, 4
 # The allocator keeps what a thread once had for bodies of up to 1 MB; where each call leaves 100 bytes behind, it is
 # more than this after ten minutes.
 MORE_MEGABYTES = 16
@@ -193,15 +193,14 @@ def work(port, seconds):
 
 def measure(pid):
     """Return what a process has, as Linux says it, once it has come to rest."""
-    last = None
-    for _ in range(60):
-        status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        now = int(status["Threads"]), len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        if now == last:
-            break
-        last = now
-        time.sleep(2)
-    return {"threads": now[0], "descriptors": now[1], "memory, MB": int(status["VmRSS"].split()[0]) // 1024}
+    time.sleep(REST)
+    status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return {
+        "threads": int(status["Threads"]),
+        "descriptors": descriptors,
+        "memory, MB": int(status["VmRSS"].split()[0]) // 1024,
+    }
 
 
 def start(log):

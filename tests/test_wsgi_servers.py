@@ -18,6 +18,7 @@ import pytest
 from conftest import CONNECTORS, JSON, ROOT, error_reply
 
 KEY = "correct horse"
+AUTHS = ["example/SignIn", "xero/OAuth"]
 SETTINGS = {
     "CONNECTORS": str(CONNECTORS),
     "API_KEY": KEY,
@@ -138,7 +139,7 @@ def echoed(value):
     ("method", "path", "headers", "body", "status", "answer"),
     [
         ("GET", "/liveness?query", {"Spiff-Connector-Proxy-Api-Key": ""}, None, 200, {"ok": True}),
-        ("GET", "/v1//auths/", {}, None, 200, [{"id": "example/SignIn", "parameters": []}]),
+        ("GET", "/v1//auths/", {}, None, 200, [{"id": name, "parameters": []} for name in AUTHS]),
         ("POST", ECHO, CALL, '{"value": "grün, 绿 and \\u2764"}'.encode(), 200, echoed("grün, 绿 and ❤")),
         ("POST", ECHO, CALL, None, 200, echoed(None)),
         ("POST", ECHO, CALL, [b'{"val', b'ue": "in chunks"}'], 200, echoed("in chunks")),
@@ -221,7 +222,7 @@ def test_a_setting_that_makes_no_sense_stops_the_server(name, tmp_path):
     with starting(name, tmp_path, THREADS="many") as process:
         _, log = process.communicate(timeout=30)
     assert process.returncode
-    assert "CONNECTOR_PROXY_THREADS is 'many'; it takes a whole number from 1 to 10000\n" in log
+    assert "CONNECTOR_PROXY_THREADS is 'many'; it takes a whole number from 1 to 448\n" in log
 
 
 @pytest.mark.parametrize("name", COMMANDS)
