@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import logging
 import os
 import re
@@ -13,6 +14,8 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +29,7 @@ from spiffproxy import Proxy
 ROOT = Path(__file__).parent.parent
 CONNECTORS = ROOT / "tests" / "connectors"
 MODULE = ROOT / "spiffproxy.py"
+CALLER = ROOT / "tests" / "caller.py"
 JSON = "application/json"
 _numbers = itertools.count(1)
 # a shell's background job ignores it, and so would the servers that are started here
@@ -254,9 +258,11 @@ def serve_http(tls=None, host="127.0.0.1"):
         server.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -303,34 +309,106 @@ def raw_server():
     The returned server has `url` and `connections`, the number of connections made.
     """
     with contextlib.ExitStack() as stack:
+        yield lambda talk, host="127.0.0.1", port=0: stack.enter_context(serve_sockets(talk, host, port))
 
-        def start(talk):
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            server = SimpleNamespace(url=f"http://127.0.0.1:{listener.getsockname()[1]}", connections=0)
 
-            def accept():
-                while True:
-                    try:
-                        connection, _ = listener.accept()
-                    except OSError:
-                        return
-                    server.connections += 1
-                    threading.Thread(target=converse, args=(connection, server.connections), daemon=True).start()
+@contextlib.contextmanager
+def serve_sockets(talk, host="127.0.0.1", port=0):
+    """The server that `raw_server` starts; its `talk` may be changed."""
+    with socket.create_server((host, port)) as listener:
+        port = listener.getsockname()[1]
+        server = SimpleNamespace(url=f"http://{host}:{port}", port=port, connections=0, talk=talk)
 
-            def converse(connection, number):
-                with connection, contextlib.suppress(OSError):
-                    connection.settimeout(20)
-                    answer = talk(connection, number)
-                    if answer:
-                        connection.sendall(answer)
+        def accept():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                server.connections += 1
+                threading.Thread(target=converse, args=(connection, server.connections), daemon=True).start()
 
-            thread = threading.Thread(target=accept, daemon=True)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(listener.shutdown, socket.SHUT_RDWR)
-            return server
+        def converse(connection, number):
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(20)
+                answer = server.talk(connection, number)
+                if answer:
+                    connection.sendall(answer)
 
-        yield start
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextlib.contextmanager
+def serve_nobody(host="127.0.0.1", port=0):
+    """A listener whose queue is full, which does not answer; yields its port."""
+    with socket.create_server((host, port), backlog=0) as listener, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def at_once(function, rows):
+    """Call the function with each row, all at the same time, and return what it returned, in their order."""
+    with ThreadPoolExecutor(len(rows)) as pool:
+        return [future.result() for future in [pool.submit(function, *row) for row in rows]]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that can be put forward: nobody has to wait for what takes 15 or 40 seconds."""
+    started = time.monotonic
+    clock = SimpleNamespace(seconds=0)
+    monkeypatch.setattr(time, "monotonic", lambda: started() + clock.seconds)
+    return clock
+
+
+class _Caller:
+    """tests/caller.py; `threads` and `kilobytes` are those that it had after the last call, and at its most."""
+
+    def __init__(self, names, routes, environ):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-W", "error", str(CALLER), json.dumps([names, routes])],
+            env={**clean, **environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, command, settings=None, **parameters):
+        print(json.dumps([command, settings or {}, parameters]), file=self.process.stdin, flush=True)
+        answer, self.threads, self.kilobytes = json.loads(self.process.stdout.readline())
+        return answer
+
+    def stop(self):
+        _, err = self.process.communicate(timeout=10)
+        assert err == ""
+
+
+@contextlib.contextmanager
+def start_caller(names=(), routes=(), **environ):
+    """A process that calls commands: where `names` lead at each look-up, null being nowhere, and `routes` addresses."""
+    caller = _Caller(dict(names), dict(routes), environ)
+    try:
+        yield caller
+    finally:
+        caller.stop()
+
+
+@pytest.fixture
+def make_caller():
+    """Return a function that starts a process which calls commands."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **environ: stack.enter_context(start_caller(*arguments, **environ))
 
 
 def read_request(connection):
