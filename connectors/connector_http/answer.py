@@ -71,14 +71,15 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
         member = zlib.decompressobj(wbits)
         while not member.eof:
             chunk = body[position : position + _CHUNK]
-            if not chunk:
-                raise _cut_short()
             try:
-                parts.append(member.decompress(chunk, limit - size + 1))
+                part = member.decompress(chunk, _CHUNK)  # zlib takes twice the memory of what it returns at once
             except zlib.error as error:
                 raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
-            position += len(chunk) - len(member.unused_data)
-            size += len(parts[-1])
+            if not (chunk or part):
+                raise _cut_short()
+            position += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
+            parts.append(part)
+            size += len(part)
             if size > limit:
                 raise _too_large(limit)
         if wbits != _GZIP or not body.startswith(b"\x1f\x8b", position):
