@@ -39,8 +39,8 @@ class AllowedHosts:
         """Tell whether `url` may be asked at `address`; None where a proxy looks that up."""
         numeric = read_address(address) if address else read_address(url.host)
         rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
-        if numeric in _METADATA:
-            return numeric in rules or url.host in rules
+        if numeric in _METADATA and numeric not in rules and url.host not in rules:
+            return False
         if not self._rules:
             return True
         return any(_matches(host, url.host, numeric) for host in rules)
