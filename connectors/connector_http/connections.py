@@ -26,13 +26,14 @@ _IDLE_IN_ALL = 128
 class Stream(io.RawIOBase):
     """A connected socket in the shape that http.client takes; each operation on it ends by the deadline.
 
-    `received` counts the bytes since the last `start`.
+    `received` counts the bytes since the last `start`; `ended` is set where the other side has closed.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.deadline: float | None = None
         self.received = 0
+        self.ended = False
         self._reader = _Reader(self)
 
     def start(self, deadline: float) -> None:
@@ -41,7 +42,8 @@ class Stream(io.RawIOBase):
     def rest(self) -> bool:
         """Stop reading, and tell whether all that came was asked for."""
         self.deadline = None
-        return not self._reader.peek()
+        # what TLS has decrypted is no longer in the socket, where is_alive() looks
+        return not (self._reader.peek() or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()))
 
     def is_alive(self) -> bool:
         """Tell whether a stream at rest is still connected and silent."""
@@ -67,6 +69,7 @@ class Stream(io.RawIOBase):
         self.sock.settimeout(remaining(self.deadline))
         count = self.sock.recv_into(buffer)
         self.received += count
+        self.ended = count == 0
         return count
 
     def sendall(self, data: Any) -> None:
@@ -105,19 +108,25 @@ class Answer(http.client.HTTPResponse):
 
     connection: Connection
 
+    @property
+    def _stream(self) -> Stream:
+        return cast("Stream", self.fp.raw)
+
     def begin(self) -> None:
         """Read up to the body. http.client takes an interim answer but 100 for the final one."""
         super().begin()
         while 100 <= self.status < 200 and self.status != 101:
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
+        if self._stream.ended:  # which http.client takes for the end of the headers
+            raise http.client.HTTPException("the headers were cut short")
         if not 200 <= self.status <= 599:  # 101 would be another protocol, and the rest is none
-            raise http.client.BadStatusLine(str(self.status))
+            raise http.client.BadStatusLine(f"the status {self.status}")
 
     def _read_next_chunk_size(self) -> int:
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        if size < 0:  # http.client would read without a bound
-            raise http.client.HTTPException("a chunk of negative size")
+        if size < 0 or self._stream.ended:  # http.client would read without a bound, or take 0 of 0a for the end
+            raise http.client.HTTPException("a chunk without a size")
         return size
 
     def finish(self) -> None:

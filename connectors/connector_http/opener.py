@@ -60,10 +60,14 @@ class _Proxy(urllib.request.ProxyHandler):
     """Refuses proxies that are not spoken to in plain HTTP: their credentials must not go there either."""
 
     def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> None:  # noqa: A002 - the parent's names
-        if not urllib.request.proxy_bypass(req.host):
-            if not re.fullmatch(r"(http://)?[^/\s]+/?", proxy, re.IGNORECASE):
-                raise RequestError("ProxyError", f"{type.upper()}_PROXY is no URL of a proxy, http://host:port")
+        if urllib.request.proxy_bypass(req.host):
+            return
+        if re.fullmatch(r"(http://)?[^/\s]+/?", proxy, re.IGNORECASE):
             super().proxy_open(req, proxy, type)  # which changes the request
+            with contextlib.suppress(RequestError):
+                parse_url(f"http://{req.host}")
+                return
+        raise RequestError("ProxyError", f"{type.upper()}_PROXY is no URL of a proxy, http://host:port")
 
 
 class _Exchange(urllib.request.BaseHandler):
@@ -164,7 +168,7 @@ def _translate(error: Exception, url: Url) -> RequestError:
     if isinstance(error, ssl.SSLError):
         return RequestError("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return RequestError("ConnectionError", f"{url.shown()} closed the connection without a valid answer: {reason}")
+    return RequestError("ConnectionError", f"{url.shown()} gave no valid answer: {reason}")
 
 
 class _Redirect(urllib.request.BaseHandler):
@@ -174,9 +178,14 @@ class _Redirect(urllib.request.BaseHandler):
         location = answer.headers.get("Location") if answer.status in (301, 302, 303, 307, 308) else None
         if not location:
             return answer
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        try:
             answer.read(65536)  # read to its end, most likely, so that the connection can be kept
-        answer.finish()
+        except socket.timeout as error:
+            raise _translate(error, hop.url) from None
+        except (OSError, http.client.HTTPException):
+            pass  # the headers have said where to go
+        finally:
+            answer.finish()
         if hop.redirects == _MAX_REDIRECTS:
             raise RequestError(
                 "TooManyRedirects", f"More than {_MAX_REDIRECTS} redirects, the last to {hop.url.shown()}"
