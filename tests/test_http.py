@@ -48,7 +48,8 @@ def test_version_1(http_call, upstream):
     upstream.answer = lambda request: (404, {"Content-Type": "text/plain"}, b"no such thing")
     assert http_call("GetRequest", 404, url=upstream.url).body == b"no such thing"
     upstream.answer = lambda request: (202, {}, b"{}")
-    http_call("GetRequest", 200, url=upstream.url)
+    for command in "GetRequest", "PostRequest":
+        http_call(command, 200, url=upstream.url)
     upstream.answer = lambda request: (201, {}, request.body)
     assert http_call("PostRequest", 201, url=upstream.url, data={"a": 1}).json == {"a": 1}
     assert http_call("PostRequest", 201, url=upstream.url).body == b""
@@ -216,6 +217,7 @@ COMPRESSED = RAW_DEFLATE.compress(b'{"a": 1}') + RAW_DEFLATE.flush()
         ("x-gzip", gzip.compress(b'{"a": 1}') + b"\0\0\0"),
         ("deflate", zlib.compress(b'{"a": 1}')),
         ("deflate", COMPRESSED),
+        ("gzip", gzip.compress(b'{"a": 1' + b" " * 200_000) + gzip.compress(b" " * 200_000 + b"}")),
         ("deflate, gzip", gzip.compress(zlib.compress(b'{"a": 1}'))),
         ("identity", b'{"a": 1}'),
         ("", b'{"a": 1}'),
@@ -255,6 +257,7 @@ def test_answers_that_cannot_be_decompressed(http_call, upstream, encoding, body
     [
         ({}, b"x" * 1000, True),
         ({}, b"x" * 1001, False),
+        ({"Transfer-Encoding": "chunked", "Content-Length": []}, b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n", False),
         ({"Content-Length": [], "Connection": "close"}, b"x" * 1001, False),
         ({"Content-Encoding": "gzip"}, gzip.compress(b"x" * 1000), True),
         ({"Content-Encoding": "gzip"}, gzip.compress(b"x" * 1001), False),
@@ -265,16 +268,22 @@ def test_answers_that_cannot_be_decompressed(http_call, upstream, encoding, body
 def test_the_size_of_an_answer(make_http_call, upstream, headers, body, fits):
     """Counts before and after decompression."""
     upstream.answer = lambda request: (200, {"Content-Type": "text/plain", **headers}, body)
-    answer = make_http_call(HTTP_MAX_RESPONSE_BYTES=1000)("GetRequestV2", url=upstream.url).json
+    call = make_http_call(HTTP_MAX_RESPONSE_BYTES=1000)
+    answer = call("GetRequestV2", url=upstream.url).json
     error = answer["error"] and (answer["error"]["error_code"], answer["command_response"]["http_status"])
     assert error == (None if fits else ("ResponseTooLarge", 413))
+    assert call("HeadRequestV2", url=upstream.url).json["error"] is None
+    if not fits:
+        message = "The answer has more than 1000 bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
+        assert answer["error"]["message"] == message
+        assert call("GetRequest", 500, url=upstream.url).json == {"error": message}
 
 
-def test_response_headers_where_asked_for(http_call, upstream):
-    upstream.answer = lambda request: (200, {"X-Many": ["a", "b"], "x-mANY": "c", "X-Folded": "1\r\n 2"}, b"")
-    headers = http_call("GetRequestV2", url=upstream.url, include_response_headers=True).json["command_response"][
-        "headers"
-    ]
+@pytest.mark.parametrize("command", VERSION_2)
+@pytest.mark.parametrize("status", [200, 404])
+def test_response_headers_where_asked_for(http_call, upstream, command, status):
+    upstream.answer = lambda request: (status, {"X-Many": ["a", "b"], "x-mANY": "c", "X-Folded": "1\r\n 2"}, b"")
+    headers = http_call(command, url=upstream.url, include_response_headers=True).json["command_response"]["headers"]
     assert (headers["X-Many"], headers["X-Folded"]) == ("a, b, c", "1 2")
     assert "x-mANY" not in headers
 
@@ -357,7 +366,7 @@ def test_urls(http_call, upstream, path, params, target):
 )
 def test_hosts_beyond_ascii(http_call, host, looked_up):
     answer = http_call("GetRequestV2", url=f"http://{host}/").json
-    assert answer["error"]["error_code"] == "ConnectionError"
+    assert (answer["error"]["error_code"], answer["command_response"]["http_status"]) == ("ConnectionError", 500)
     assert f"The name {looked_up} cannot be resolved" in answer["error"]["message"]
 
 
@@ -389,6 +398,7 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"url": "http://a:-1/"}, "InvalidURL", "port"),
         ({"url": "http://a:" + "9" * 5000}, "InvalidURL", "port"),
         ({"url": "http://a/\ud800"}, "InvalidURL", "surrogate"),
+        ({"url": "http://\ud800/"}, "InvalidURL", "surrogate"),
         ({"url": 5}, "InvalidURL", "must be text, not int"),
         ({"url": None}, "InvalidURL", "must be text, not NoneType"),
         ({"data": 1, "body_format": "form"}, "ValueError", "takes data that is an object"),
@@ -396,6 +406,7 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"body_format": "xml"}, "ValueError", "'json', 'form', 'raw' or 'none'"),
         ({"body_format": 5}, "ValueError", "'json', 'form', 'raw' or 'none'"),
         ({"data": "\ud800", "body_format": "raw"}, "ValueError", "surrogate"),
+        ({"data": {"a": "\ud800"}, "body_format": "form"}, "ValueError", "surrogate"),
         ({"headers": []}, "InvalidHeader", "must be an object"),
         ({"headers": {"A": 1}}, "InvalidHeader", "The header A must be text, not int"),
         ({"headers": {"A B": "x"}}, "InvalidHeader", "'A B' is no name"),
@@ -480,25 +491,11 @@ def test_basic_credentials(http_call, upstream, user, password, url_part, sent):
 # --- tries ---
 
 
-def test_attempts(http_call, upstream):
-    """Only while the upstream fails; what succeeds leaves no error behind."""
-    upstream.answer = lambda request: (503 if len(upstream.requests) < 2 else 200, {"Content-Type": JSON}, b"{}")
-    answer = http_call("GetRequestV2", url=upstream.url, attempts=5).json
-    assert len(upstream.requests) == 2
-    assert (answer["error"], answer["command_response"]["http_status"]) == (None, 200)
-    assert [line.rpartition(", ")[2] for line in answer["spiff__logs"]] == [
-        "attempt 1 of 5: HttpError503",
-        "attempt 2 of 5: HTTP 200",
-    ]
-
-
-def test_what_may_not_pass_is_not_tried_again(http_call, upstream):
-    upstream.answer = lambda request: (404, {}, b"")
-    http_call("GetRequestV2", url=upstream.url, attempts=3)
-    upstream.answer = lambda request: (200, {"Content-Encoding": "gzip"}, b"nonsense")
-    answer = http_call("GetRequestV2", url=upstream.url, attempts=3).json
-    assert answer["error"]["error_code"] == "ContentDecodingError"
-    assert len(upstream.requests) == 2
+@pytest.mark.parametrize("command", ["GetRequestV2", "HeadRequestV2"])
+@pytest.mark.parametrize("attempts", [1, 10])
+def test_attempts(http_call, upstream, command, attempts):
+    answer = http_call(command, url=upstream.url, attempts=attempts).json
+    assert answer["spiff__logs"][0].endswith(f"attempt 1 of {attempts}: HTTP 200")
 
 
 @pytest.mark.parametrize("attempts", [0, -1, 11, "3", None, True, 2.0])
