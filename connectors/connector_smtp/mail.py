@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorCommand
 
-from connector_smtp.message import check_login, check_text, compose, read_addresses, read_attachments
+from connector_smtp.message import check_login, check_text, compose, encode, read_addresses, read_attachments
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -86,10 +86,24 @@ class Email(ConnectorCommand):
                 server.starttls(context=_make_context())
             if all(login):
                 server.login(*login)
-            refused = server.send_message(message, sender, recipients)
+            refused = _send(server, message, sender, recipients)
             line.leave()
         if refused:
             raise _SentToSome(refused)
+
+
+def _send(
+    server: smtplib.SMTP, message: EmailMessage, sender: str, recipients: list[str]
+) -> dict[str, tuple[int, bytes]]:
+    """Send as smtplib's send_message() does, which does not look at whom to reply to, and return who was refused."""
+    replies = [address.addr_spec for address in message["Reply-To"].addresses] if "Reply-To" in message else []
+    options = []
+    if not "".join([sender, *recipients, *replies]).isascii():
+        server.ehlo_or_helo_if_needed()
+        if not server.has_extn("smtputf8"):
+            raise smtplib.SMTPNotSupportedError("The server takes no address with letters beyond ASCII (SMTPUTF8)")
+        options = ["SMTPUTF8", "BODY=8BITMIME"]
+    return server.sendmail(sender, recipients, encode(message, utf8=bool(options)), options)
 
 
 class _Line:
@@ -157,6 +171,8 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
         else:
             sock.settimeout(None)
             return sock
+    if isinstance(error, socket.timeout):
+        raise TimeoutError(f"{host} port {port} does not answer") from None
     raise error
 
 

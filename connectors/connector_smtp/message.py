@@ -15,7 +15,10 @@ from urllib.parse import unquote
 
 # base64 or quoted-printable for what is not ASCII: not every server takes eight bits
 _POLICY = SMTP.clone(cte_type="7bit")
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;name=(?P<name>[^;,]*))?(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
+# the name stands in front of base64, behind what else the type of the file has
+_DATA_URL = re.compile(
+    r"data:(?P<type>[^;,]*)(?:;(?!name=)[^;,]*)*(?:;name=(?P<name>[^;,]*))?(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL
+)
 _MEDIA_TYPE = re.compile(r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
 
 
@@ -55,6 +58,11 @@ def compose(
         for name, value in part.items():
             _check_header(name, value)
     return message
+
+
+def encode(message: EmailMessage, *, utf8: bool) -> bytes:
+    """Return what is sent; with `utf8` addresses may have letters beyond ASCII (RFC 6532)."""
+    return message.as_bytes(policy=_POLICY.clone(utf8=utf8))
 
 
 def _check_header(name: str, value: Any) -> None:
