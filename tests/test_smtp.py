@@ -345,7 +345,8 @@ def test_the_authorities_are_read_once(send, start_mail_server, authority, monke
 
 def test_version_1_reports_a_failure_in_its_response(send, mail_server):
     """With status 200, as the tutorial defines it: the diagram looks at it."""
-    assert send("SendEmail", free_port()).json == {"error": "[Errno 111] Connection refused"}
+    port = free_port()
+    assert send("SendEmail", port).json == {"error": f"[Errno 111] 127.0.0.1 port {port}: Connection refused"}
     assert send("SendEmail", mail_server.port, email_subject="a\nb").json == {
         "error": "email_subject holds a line break"
     }
@@ -711,7 +712,9 @@ def test_a_name_that_is_not_looked_up_in_time(call_names):
 
 
 def test_a_name_that_nobody_knows(send):
-    assert outcome(send("SendEmailV2", 25, smtp_host="nowhere.invalid")) == ("gaierror", 503)
+    answer = send("SendEmailV2", 25, smtp_host="nowhere.invalid")
+    assert outcome(answer) == ("gaierror", 503)
+    assert "the name nowhere.invalid cannot be resolved: " in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["silent-and-well.example", "refused-and-well.example"])

@@ -173,7 +173,7 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
             return sock
     if isinstance(error, socket.timeout):
         raise TimeoutError(f"{host} port {port} does not answer") from None
-    raise error
+    raise type(error)(error.errno, f"{host} port {port}: {error.strerror or error}")
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[str]:
@@ -192,8 +192,10 @@ def _resolve(host: str, port: int, deadline: float) -> list[str]:
     thread.join(max(deadline - time.monotonic(), 0))
     if not found:
         raise TimeoutError(f"the name {host} could not be looked up in time")
+    if isinstance(found[0], OSError):
+        raise type(found[0])(found[0].errno, f"the name {host} cannot be resolved: {found[0].strerror}")
     if isinstance(found[0], Exception):
-        raise found[0] if isinstance(found[0], OSError) else ValueError(f"smtp_host or smtp_port: {found[0]}")
+        raise ValueError(f"smtp_host or smtp_port: {found[0]}")
     return list(dict.fromkeys(found[0]))
 
 
