@@ -49,7 +49,7 @@ from http.client import HTTPException, responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_to_bytes, urlencode, urlsplit
-from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.util import application_uri
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ _IMPORT_SECONDS = 30
 # what a client may take: for the head of its request (nginx: 60 s), for the body and for each 64 KiB of it, to fetch
 # the answer, and to send on what nobody wants, which has to be read or the answer is lost to a reset (nginx: 30 s)
 _HEAD_SECONDS = 20
+_MAX_HEAD_BYTES = 256 * 1024
 _BODY_SECONDS = 20
 _BODY_BYTES_PER_SECOND = 64 * 1024
 _ANSWER_SECONDS = 60
@@ -89,7 +90,6 @@ _MAX_THREADS = 448
 _IDLE_SECONDS = 10
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 45
-_DONE = b"\0"  # among the numbers of signals
 
 # of a typeahead, however many a form asks for
 _MAX_SUGGESTIONS = 1000
@@ -1339,6 +1339,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _call_application(
+    application: WSGIApplication, environ: WSGIEnvironment
+) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return the status, the headers and the body that a WSGI application answers with."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started[:] = status, headers
+
+    body = b"".join(application(environ, start_response))
+    return started[0], started[1], body
+
+
 # --- AWS Lambda ---------------------------------------------------------------------------------------------------
 
 
@@ -1346,13 +1359,8 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer an event of AWS Lambda: of a function URL or an HTTP API (payload format 2.0), of a REST API or a load
     balancer (1.0), or one as bare as `{"rawPath": "/"}`. Return what Lambda makes an HTTP answer of.
     """
-    started: list[Any] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        started[:] = status, headers
-
-    body = b"".join(_get_app()(_environ_from_event(event), start_response))
-    answer = _answer_from_reply(event, started[0], started[1], body)
+    status, headers, body = _call_application(_get_app(), _environ_from_event(event))
+    answer = _answer_from_reply(event, status, headers, body)
     if len(body) > _LAMBDA_BYTES // 6 and len(json.dumps(answer)) > _LAMBDA_BYTES:  # an escape takes up to six bytes
         message = f"The answer has {len(body)} bytes, and AWS Lambda lets no more than 6 MB pass, as it encodes them"
         reply = _reply_to_refusal(_Refusal(413, "response_too_large", message))
@@ -1455,10 +1463,14 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._deadline = 0.0
+        self._head_bytes: int | None = 0
+        self.allow(_HEAD_SECONDS)
 
     def allow(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
+
+    def end_head(self) -> None:
+        self._head_bytes = None
 
     def readable(self) -> bool:
         return True
@@ -1468,7 +1480,14 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._set_timeout()
-        return self._sock.recv_into(buffer)
+        count = self._sock.recv_into(buffer)
+        if self._head_bytes is not None:
+            if self._head_bytes and not count:
+                raise ConnectionAbortedError  # half a head, which the standard parser would take for a whole one
+            self._head_bytes += count
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                raise HTTPException("the head is too large")
+        return count
 
     def write(self, data: Any) -> int:
         self._set_timeout()
@@ -1481,57 +1500,25 @@ class _Stream(io.RawIOBase):
         self._sock.settimeout(seconds)
 
 
-class _Body(io.RawIOBase):
-    """The body of a request: it ends where its length says, and starts its clock when it is first read."""
+class _Body:
+    """The body of a request, as `wsgi.input`: it ends where its length says, and its clock starts when it is read."""
 
     def __init__(self, handler: _RequestHandler, length: int) -> None:
         self._handler = handler
-        self._is_begun = False
+        self._is_invited = False
         self.left = length
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._is_begun:
-            self._is_begun = True
+    def read(self, size: int) -> bytes:
+        if not self._is_invited:
+            self._is_invited = True
             self._handler.invite_body(self.left)
-        count = self._handler.rfile.readinto(memoryview(buffer)[: self.left])
-        self.left -= count
-        return int(count)
-
-
-class _ResponseWriter(ServerHandler):
-    os_environ: dict[str, str] = {}  # noqa: RUF012 - wsgiref's would be the process's, secrets and all
-    http_version = "1.1"
-    server_software = "spiffproxy"
-    request_handler: _RequestHandler
-    status: str | None
-    headers_sent: bool
-    headers: Any
-
-    def cleanup_headers(self) -> None:
-        super().cleanup_headers()
-        self.headers["Connection"] = "close"
-
-    def send_headers(self) -> None:
-        self.request_handler.stream.allow(_ANSWER_SECONDS)
-        super().send_headers()
-
-    def finish_content(self) -> None:
-        """Send the headers where there is no body; the parent's `Content-Length: 0` may not stand in a 204."""
-        if not self.headers_sent:
-            self.send_headers()
-
-    def log_exception(self, exc_info: Any) -> None:
-        _log_connection_error(exc_info[1])
-
-
-def _log_connection_error(error: BaseException) -> None:
-    if isinstance(error, OSError):
-        _logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
-    else:
-        _log_frames(error, "the server raised %s", type(error).__name__)
+        try:
+            part = self._handler.rfile.read(min(size, self.left))
+        except socket.timeout:
+            self.left = 0  # for there is nothing to wait for any longer
+            raise
+        self.left -= len(part)
+        return part
 
 
 class _RequestHandler(WSGIRequestHandler):
@@ -1544,51 +1531,52 @@ class _RequestHandler(WSGIRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.server.silent.add(self.request)
+        self.started = time.perf_counter()
         self.stream = _Stream(self.request)
-        self.stream.allow(_HEAD_SECONDS)
         self.rfile = io.BufferedReader(self.stream)
         self.wfile = io.BufferedWriter(self.stream, _SEND_BYTES)  # one send for the headers and most bodies
         self.body = _Body(self, sys.maxsize)  # until the head of the request says more
         self.notes: dict[str, str] = {}
 
     def handle(self) -> None:
-        """Do what the parent does, but say that there are threads, and let no request go without a line in the log."""
-        self.started = time.perf_counter()
         self.raw_requestline = self.rfile.readline(65537)
+        if self.raw_requestline in (b"\r\n", b"\n"):  # RFC 9112 section 2.2
+            self.raw_requestline = self.rfile.readline(65537)
         if len(self.raw_requestline) > 65536:
             self.send_error(414)
         elif self.parse_request():
-            self.server.silent.discard(self.request)
+            self.stream.end_head()
+            self.server.hold(self.request)
             if self.request_version == "HTTP/0.9":  # whose answers have no status
                 self.send_error(505)
             else:
-                self._run_application()
-        with suppress(OSError):
+                self._send(*_call_application(self.server.application, self.get_environ()))
+        if self.body.left:
             self._linger()
 
-    def _run_application(self) -> None:
-        environ = self.get_environ()
-        self.body = _Body(self, _body_length(environ))
-        body = io.BufferedReader(self.body)
-        writer = _ResponseWriter(body, self.wfile, sys.stderr, environ)  # type: ignore[arg-type]
-        writer.request_handler = self
-        writer.run(self.server.application)
-        if writer.status is not None:  # the client hung up, and the parent left it at that
-            writer.close()
+    def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.stream.allow(_ANSWER_SECONDS)
+        self.send_response_only(int(status[:3]), status[4:])
+        own = [("Date", self.date_time_string()), ("Server", "spiffproxy"), ("Connection", "close")]
+        for name, value in [*own, *headers]:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+        self.log_request(status[:3], len(body))
 
     def _linger(self) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
-        self.wfile.flush()
+        self.server.hold_loosely(self.request)
+        socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
+        self.stream.end_head()
+        self.stream.allow(_LINGER_SECONDS)
         left = self.body.left
-        if left:
-            socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
-            self.stream.allow(_LINGER_SECONDS)
+        with suppress(OSError):  # a client that is gone has its answer, or will never have it
             while left and (part := self.rfile.read1(min(left, 65536))):
                 left -= len(part)
 
     def finish(self) -> None:
-        self.server.silent.discard(self.request)
         with suppress(OSError):  # the parent tries once more to send what could not be sent
             super().finish()
 
@@ -1607,14 +1595,19 @@ class _RequestHandler(WSGIRequestHandler):
         environ = super().get_environ()
         if "content-type" not in self.headers:
             del environ["CONTENT_TYPE"]  # the parent makes one up
-        lengths = self.headers.get_all("content-length", [])
-        environ["CONTENT_LENGTH"] = ", ".join(lengths)  # the parent takes the first of several
-        environ["spiffproxy.log"] = self.notes
-        return environ
-
-    def version_string(self) -> str:
-        """Return the `Server` header, without the version of Python."""
-        return "spiffproxy"
+        environ["CONTENT_LENGTH"] = ", ".join(self.headers.get_all("content-length", []))  # it takes one of several
+        self.body = _Body(self, _body_length(environ))
+        return {
+            **environ,
+            "spiffproxy.log": self.notes,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if self.server.tls else "http",
+            "wsgi.input": self.body,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
 
     def _path_and_query(self) -> str:
         """Return the target without the host, user and password that it may begin with (RFC 9112 section 3.2.2)."""
@@ -1624,27 +1617,25 @@ class _RequestHandler(WSGIRequestHandler):
         """Refuse what is no HTTP; the standard `message` is left out, since it repeats what the client sent."""
         reply = _reply_to_refusal(_Refusal(code, "bad_request", f"This is no request: {responses[code]}"))
         self.request_version = "HTTP/1.1"  # which a request that cannot be read has not set
-        self.stream.allow(_ANSWER_SECONDS)
-        self.send_response(code)
-        self.send_header("Content-Type", reply.content_type)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply.body)
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
+        self._send(f"{code} {responses[code]}", headers, b"" if self.command == "HEAD" else reply.body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         path = self._path_and_query().partition("?")[0]
         line = {
-            "method": quote(self.command or "-"),
-            "path": quote(path, safe="/%:@!$&'()*+,;=~") if path.startswith("/") else "-",
+            "method": _quote_for_log(self.command or "-"),
+            "path": _quote_for_log(path) if path.startswith("/") else "-",
             "status": int(code),
             "bytes": size,
             "milliseconds": round((time.perf_counter() - self.started) * 1000, 1),
-            **{name: quote(note[:100], safe="/") for name, note in self.notes.items()},
+            **{name: _quote_for_log(note) for name, note in self.notes.items()},
         }
         more = "".join(f" %({name})s" for name in self.notes)
         _logger.info("%(method)s %(path)s %(status)s %(bytes)s %(milliseconds)s ms" + more, line)
+
+
+def _quote_for_log(text: str) -> str:
+    return quote(text[:500], safe="/%:@!$&'()*+,;=~", errors="replace")
 
 
 def _body_length(environ: WSGIEnvironment) -> int:
@@ -1664,11 +1655,13 @@ class _Server(WSGIServer):
 
     def __init__(self, settings: _Settings, application: WSGIApplication) -> None:
         self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self.silent: set[socket.socket] = set()  # connections that have not said what they want
-        self._tls = _read_certificate(settings.certfile, settings.keyfile) if settings.certfile else None
+        certfile, keyfile = settings.certfile, settings.keyfile
+        self.tls = _read_certificate(certfile or keyfile, keyfile) if certfile or keyfile else None
         self._places = threading.Semaphore(_MAX_CONNECTIONS)
         self._accepted: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)  # threads that no connection has been accepted for
+        self._loose: set[socket.socket] = set()  # connections without a request that is to be answered
+        self._is_stopping = False
         super().__init__((settings.host, settings.port), _RequestHandler)
         self.application: WSGIApplication = application
 
@@ -1676,24 +1669,24 @@ class _Server(WSGIServer):
         socketserver.TCPServer.server_bind(self)  # and not HTTPServer's, which asks DNS for our name
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
-        if self._tls:
-            self.base_environ["HTTPS"] = "on"
 
     def get_request(self) -> tuple[Any, Any]:
-        self._places.acquire()
+        while not self._places.acquire(timeout=_POLL_SECONDS):
+            if self._is_stopping:
+                raise ConnectionAbortedError
         try:
             return super().get_request()
         except OSError as error:
             self._places.release()
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 _logger.error("no connection can be accepted: %s", error.strerror)
-                time.sleep(0.5)  # the connection still waits, and would be tried again at once
+                time.sleep(_POLL_SECONDS)  # the connection still waits, and would be tried again at once
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._accepted.put((request, client_address))
         if not self._idle.acquire(blocking=False):
             threading.Thread(target=self._work, daemon=True).start()
+        self._accepted.put((request, client_address))
 
     def _work(self) -> None:
         while True:
@@ -1704,28 +1697,58 @@ class _Server(WSGIServer):
                     return
                 continue  # a connection is on its way to this thread
             self._converse(*connection)
-            self._places.release()
             self._idle.release()
 
     def _converse(self, request: Any, client_address: Any) -> None:
         try:
-            if self._tls:
+            if self.tls:
+                request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            self.hold_loosely(request)
+            if self.tls:
                 request.settimeout(_HEAD_SECONDS)
-                request = self._tls.wrap_socket(request, server_side=True)
+                request.do_handshake()
             self.finish_request(request, client_address)
-        except Exception as error:
-            _log_connection_error(error)
-        self.close_request(request)
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            self.hold(request)
+            self.close_request(request)
+
+    def hold_loosely(self, connection: socket.socket) -> None:
+        """Let a connection go as soon as the server stops."""
+        self._loose.add(connection)
+        if self._is_stopping:
+            _cut(connection)
+
+    def hold(self, connection: socket.socket) -> None:
+        """Have a connection answered before the server stops."""
+        self._loose.discard(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            _logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
+        elif error:
+            _log_frames(error, "the server raised %s", type(error).__name__)
+
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        self._places.release()
 
     def finish(self) -> None:
-        """Accept nothing more, and wait until every connection has had its answer."""
+        """Accept nothing more, and wait until every connection that has asked for something has its answer."""
+        self._is_stopping = True
+        for connection in list(self._loose):
+            _cut(connection)
         self.shutdown()
         self.server_close()
-        for connection in list(self.silent):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
         for _ in range(_MAX_CONNECTIONS):
             self._places.acquire()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RD)  # SSLSocket's would go on in plain text
 
 
 def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
@@ -1743,7 +1766,8 @@ def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
             Path(path).open("rb").close()  # load_cert_chain() does not name the file that is missing
         context.load_cert_chain(certfile, keyfile or None, refuse)
     except ssl.SSLError as error:
-        reason = "the key is not that of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else "no PEM file"
+        is_other = (error.reason or "").endswith("_MISMATCH")
+        reason = "the key is not that of the certificate" if is_other else f"no PEM file: {error.reason or error}"
         raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}") from None
     except OSError as error:
         raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {error}") from None
@@ -1752,27 +1776,27 @@ def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
 
 def _serve(proxy: Proxy) -> int:
     """Serve until a signal comes, answer what was asked before it, and return the exit status."""
-    reader, writer = os.pipe()
+    signals, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)  # a handler in Python runs when the main thread wakes, which nothing else may do
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, lambda *_: None)  # before anything listens
     server = _listen(proxy)
     threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
-    os.read(reader, 1)
+    os.read(signals, 1)
     _logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", _STOP_SECONDS)
+    threading.Thread(target=_give_up, args=(signals,), daemon=True).start()
+    server.finish()
+    _logger.info("stopped")
+    return 0
 
-    def finish() -> None:
-        server.finish()
-        os.write(writer, _DONE)
 
-    threading.Thread(target=finish, daemon=True).start()
-    if select.select([reader], [], [], _STOP_SECONDS)[0] and os.read(reader, 1) == _DONE:
-        _logger.info("stopped")
-        return 0
-    _logger.warning("stopped before everything was answered")
+def _give_up(signals: int) -> None:
+    """End the process where it does not end by itself, which the threads of commands may keep it from."""
+    select.select([signals], [], [], _STOP_SECONDS)
+    _logger.warning("stopped before everything was done")
     logging.shutdown()
-    os._exit(1)  # the threads of commands that hang end in no other way
+    os._exit(1)
 
 
 def _listen(proxy: Proxy) -> _Server:
@@ -1784,7 +1808,7 @@ def _listen(proxy: Proxy) -> _Server:
     host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
     _logger.info(
         "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
-        "https" if settings.certfile else "http",
+        "https" if server.tls else "http",
         host,
         server.server_port,
         ", ".join(connector.name for connector in proxy._connectors) or "none",
@@ -1826,7 +1850,9 @@ class _JsonFormatter(logging.Formatter):
     converter = time.gmtime  # type: ignore[assignment]
 
     def format(self, record: logging.LogRecord) -> str:
-        parts = record.args if isinstance(record.args, dict) else {"message": super().format(record)}
+        parts: Any = {"message": super().format(record)}
+        if record.name == _logger.name and isinstance(record.args, dict):
+            parts = record.args
         return json.dumps({"time": self.formatTime(record), "level": record.levelname, **parts})
 
 

@@ -180,9 +180,9 @@ class _Server:
         return out.decode(), "".join([self.first_line, *log, rest.decode()])
 
     def kill(self):
-        """End it where the test has not, whatever it is waiting for."""
+        """End it whatever it is waiting for, and return what it has logged since its first line."""
         self.process.kill()
-        self.process.communicate()
+        return self.process.communicate()[1].decode()
 
 
 @pytest.fixture(scope="module")

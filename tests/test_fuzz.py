@@ -284,7 +284,7 @@ def check_bytes(data, received):
     received = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     if not received:
         return "closed"
-    words = data.decode("latin-1").partition("\n")[0].split()
+    words = data.lstrip(b"\r\n").decode("latin-1").partition("\n")[0].split()
     head, blank, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("ascii").split("\r\n")
     assert blank
@@ -292,7 +292,7 @@ def check_bytes(data, received):
     fields = [re.fullmatch(r"([A-Za-z-]+): ([ -~]*)", line).groups() for line in lines]
     headers = {name.lower(): value for name, value in fields}
     assert len(headers) == len(fields)
-    if words[0] == "HEAD":
+    if words[:1] == ["HEAD"]:
         assert not body or json.loads(body)["error"]["error_code"] == "bad_request"  # it could not be read as HEAD
     elif headers.get("content-type") == JSON:
         json.loads(body)

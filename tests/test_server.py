@@ -99,7 +99,7 @@ def test_a_204_has_neither_type_nor_length(example_server):
 
 def test_head_has_no_body(example_server):
     answer = send_raw(example_server, b"HEAD /liveness HTTP/1.0\r\n\r\n")
-    assert answer.endswith(b"Content-Length: 12\r\nConnection: close\r\n\r\n")
+    assert answer.endswith(b"Connection: close\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n")
 
 
 GOODBYE = ["stopping", "stopped"]  # the last lines of the log

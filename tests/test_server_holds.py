@@ -25,11 +25,15 @@ KEY = {"CONNECTOR_PROXY_API_KEY": "k"}
 HEAD = b"GET /liveness HTTP/1.1\r\nHost: x\r\n"
 
 
+def with_code(code):
+    """How to start the server where something has happened before."""
+    start = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy\n{code}\n"
+    return sys.executable, "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
+
+
 def with_limits(**constants):
     """How to start the server with other limits than those that take too long to wait for."""
-    changes = "".join(f"spiffproxy.{name} = {value}; " for name, value in constants.items())
-    code = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy; {changes}"
-    return sys.executable, "-c", code + "sys.exit(spiffproxy.main(sys.argv[2:]))"
+    return with_code("".join(f"spiffproxy.{name} = {value}\n" for name, value in constants.items()))
 
 
 def wait_until(condition):
@@ -58,8 +62,12 @@ def read_answer(connection):
     return int(head.split()[1]), head.decode(), body
 
 
+def thread_ids(server):
+    return {entry.name for entry in Path(f"/proc/{server.process.pid}/task").iterdir()}
+
+
 def threads(server):
-    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+    return len(thread_ids(server))
 
 
 # --- stuck commands ---
@@ -189,15 +197,73 @@ def test_a_burst_of_calls(start_server):
 
 def test_threads_are_used_again_and_end_when_there_is_nothing_to_do(start_server):
     server = start_server(*EXAMPLES, python=with_limits(_IDLE_SECONDS=0.5))
+    seen = set()
     for _ in range(20):
         request(server, "GET", "/liveness")
-    assert threads(server) <= 2 + 10  # an answer may be read before its thread is free
+        seen |= thread_ids(server)
+    assert len(seen) <= 2 + 10  # an answer may be read before its thread is free
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(connect(server)).sendall(HEAD)
         wait_until(lambda: threads(server) >= 50)
     wait_until(lambda: threads(server) == 2)
     assert request(server, "GET", "/liveness")[0] == 200
+
+
+def test_a_thread_that_cannot_be_started_costs_one_connection(start_server):
+    """As where a container has its number of processes bounded."""
+    code = """
+class Thread(threading.Thread):
+    failures = [1]
+    def start(self):
+        if "_work" in str(self._target) and self.failures:
+            self.failures.pop()
+            raise RuntimeError("can't start new thread")
+        super().start()
+spiffproxy.threading.Thread = Thread
+"""
+    server = start_server(*EXAMPLES, python=with_code(f"import threading\n{code}"))
+    with connect(server) as connection:
+        assert connection.recv(1) == b""
+    with start_command(server, "Wait", seconds=60):
+        assert request(server, "GET", "/liveness")[0] == 200
+    assert "ERROR the server raised RuntimeError\n" in server.kill()
+
+
+def test_without_descriptors_it_waits_for_some(start_server):
+    shell = ("bash", "-c", 'ulimit -n 40; exec "$0" "$@"', sys.executable)
+    server = start_server(python=shell)
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(connect(server)).sendall(HEAD)
+        wait_until(lambda: len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) == 40)
+    assert request(server, "GET", "/liveness")[0] == 200
+    _, log = server.stop()
+    assert "ERROR no connection can be accepted: Too many open files\n" in log
+    assert "Traceback" not in log
+
+
+# --- heads ---
+
+
+def test_half_a_head_is_no_request(start_server):
+    """The standard parser would take it for a whole one."""
+    server = start_server(*EXAMPLES)
+    assert send_raw(server, b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 0\r\n") == b""
+    assert send_raw(server, b"GET /liveness HTTP/1.1\r\nX") == b""
+    assert send_raw(server, b"") == b""
+    assert server.stop(2)[1].count("hung up, was too slow, or spoke no TLS: ConnectionAbortedError\n") == 2
+
+
+def test_a_head_is_bounded(start_server):
+    server = start_server()
+    for name in b"A", b"":  # the second is a line that goes on
+        head = b"GET /liveness HTTP/1.1\r\n" + (name + b": " + b"b" * 60_000 + b"\r\n") * 90
+        assert send_raw(server, head + b"\r\n").startswith(b"HTTP/1.1 431 ")
+
+
+def test_an_empty_line_before_a_request_is_skipped(start_server):
+    assert send_raw(start_server(), b"\r\n" + HEAD + b"\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 # --- answers before the request is read ---
@@ -383,12 +449,8 @@ def test_all_addresses_of_both_families(start_server):
 
 def test_names_are_not_looked_up(start_server):
     """Neither its own at the start, nor that of a client."""
-    code = (
-        f"import sys, socket; sys.path.insert(0, {str(MODULE.parent)!r}); "
-        "socket.getfqdn = socket.gethostbyaddr = socket.getnameinfo = None; "
-        "import spiffproxy; sys.exit(spiffproxy.main(sys.argv[2:]))"
-    )
-    server = start_server(python=(sys.executable, "-c", code))
+    code = "import socket; socket.getfqdn = socket.gethostbyaddr = socket.getnameinfo = None"
+    server = start_server(python=with_code(code))
     assert request(server, "GET", "/liveness")[0] == 200
 
 
@@ -430,6 +492,58 @@ def test_a_connection_that_has_said_nothing_does_not_delay_the_end(start_server)
         assert server.process.wait(10) == 0
 
 
+def test_places_that_are_all_taken_do_not_delay_the_end(start_server):
+    server = start_server(python=with_limits(_MAX_CONNECTIONS=4))
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(connect(server)).sendall(HEAD)
+        wait_until(lambda: threads(server) == 2 + 4)
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+
+
+def test_a_client_that_has_its_answer_does_not_delay_the_end(start_server):
+    """It has not sent its body, which is waited for."""
+    server = start_server()
+    with connect(server) as connection:
+        connection.sendall(b"POST /v1/nothing HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        assert read_answer(connection)[0] == 404
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("sent", [HEAD, b""], ids=["half a head", "handshake"])
+def test_at_the_end_nothing_leaves_a_tls_port_in_plain_text(start_server, authority, certificate, sent):
+    server = start_server(*certificate)
+    with connect(server) as plain:
+        descriptor = os.dup(plain.fileno())
+        with contextlib.ExitStack() as stack:
+            if sent:
+                stack.enter_context(secure(plain, authority, server)).sendall(sent)
+            wait_until(lambda: threads(server) == 2 + 1)
+            server.process.terminate()
+            assert server.process.wait(10) == 0
+            with socket.socket(fileno=descriptor) as raw:
+                raw.settimeout(20)
+                received = b""
+                with contextlib.suppress(ConnectionResetError):
+                    while part := raw.recv(65536):
+                        received += part
+    assert b"HTTP/" not in received
+
+
+def test_threads_that_a_command_leaves_behind_do_not_keep_it_alive(start_server, write_connector, tmp_path):
+    name = write_connector(
+        "import threading, time\nclass C:\n    def execute(self, *_):\n"
+        "        threading.Thread(target=time.sleep, args=(60,), daemon=False).start()\n"
+        "        return {'response': {}}"
+    )
+    server = start_server("--connectors", str(tmp_path), python=with_limits(_STOP_SECONDS=1))
+    assert call(server, f"{name}/C") == (200, {})
+    server.process.terminate()
+    assert server.process.wait(20) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(start_server, number):
     server = start_server(*EXAMPLES)
@@ -440,7 +554,7 @@ def test_a_second_signal_ends_it_at_once(start_server, number):
         server.process.send_signal(number)
         assert server.process.wait(20) == 1
     log = server.stop()[1]
-    assert log.endswith(" WARNING stopped before everything was answered\n")
+    assert log.endswith(" WARNING stopped before everything was done\n")
     assert "Traceback" not in log
 
 
@@ -450,7 +564,7 @@ def test_what_does_not_end_is_not_waited_for_any_longer(start_server):
         wait_until(lambda: threads(server) == 2 + 1)
         server.process.terminate()
         assert server.process.wait(20) == 1
-    assert server.stop()[1].endswith(" WARNING stopped before everything was answered\n")
+    assert server.stop()[1].endswith(" WARNING stopped before everything was done\n")
 
 
 # --- the log ---
@@ -473,10 +587,23 @@ def test_a_command_is_logged_with_its_id_and_its_error_code(start_server):
         assert [line for line in lines if re.fullmatch(pattern, line)], (pattern, lines)
 
 
+def test_what_is_logged_of_a_request_is_one_short_line(start_server, write_connector, tmp_path):
+    """Whatever a command gives as its error code, and however long the path."""
+    source = "class C:\n    def execute(self, *_):\n        return {'command_response_version': 2, 'error': {'error_code': %r}}"
+    name = write_connector(source % "\ud800 \n" + "\n")
+    server = start_server("--connectors", str(tmp_path))
+    assert call(server, f"{name}/C")[0] == 200
+    request(server, "GET", "/" + "%C3%BC" * 10_000)
+    _, log = server.stop(2)
+    assert f" {name}/C %3F%20%0A\n" in log
+    assert max(map(len, log.splitlines())) < 2000
+
+
 def test_the_log_as_json(start_server, write_connector, tmp_path):
     """A traceback included."""
     name = write_connector(
-        "class Fail:\n    def __init__(self, x):\n        self.x = x\n    def execute(self, *_):\n        raise LookupError(self.x)"
+        "import logging\nclass Fail:\n    def __init__(self, x):\n        self.x = x\n    def execute(self, *_):\n"
+        "        logging.getLogger('lib').warning('got %s', {'level': 'FAKE'})\n        raise LookupError(self.x)"
     )
     server = start_server("--connectors", str(tmp_path), "--log-format", "json")
     answer = request(server, "POST", f"/v1/do/{name}/Fail", '{"x": "s3cret"}', **{"Content-Type": JSON})[2]
@@ -490,6 +617,7 @@ def test_the_log_as_json(start_server, write_connector, tmp_path):
     assert {"level": "INFO", "method": "GET", "path": "/liveness", "status": 200, "bytes": 12} in entries
     messages = "\0".join(entry.get("message", "") for entry in entries)
     assert "listening on " in messages
+    assert {"level": "WARNING", "message": "got {'level': 'FAKE'}"} in entries
     assert re.search("raised LookupError\n *File ", messages)
     assert "s3cret" not in log
 
