@@ -44,7 +44,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import InitVar, dataclass, field, is_dataclass
+from dataclasses import InitVar, is_dataclass
 from http.client import HTTPException, responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
@@ -211,57 +211,40 @@ def _log_frames(error: BaseException, message: str, *arguments: object) -> None:
 # --- Settings -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+# the proxy's own: no command sees them
+_SECRETS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
+
+_OFF, _ON = ["off", "0", "false", "no"], ["on", "1", "true", "yes"]
+
+
 class _Settings:
-    """What the environment and the config file say, checked."""
+    """What the environment and the config file say; the environment wins. Raises `_SettingError`."""
 
-    host: str
-    port: int
-    threads: int
-    max_request_bytes: int
-    cors_origins: frozenset[str]
-    connectors: tuple[str, ...]
-    certfile: str
-    keyfile: str
-    log_format: str
-    public_url: str
-    auth_redirect_urls: tuple[_Place, ...]
-    typeahead_public: bool
-    secret_key: bytes = field(repr=False)
-    api_keys: tuple[bytes, ...] = field(repr=False)
-    config: Mapping[str, Any] = field(repr=False)
-
-
-def _read_settings(environ: Mapping[str, str]) -> _Settings:
-    """Read the settings from `environ` and the config file that it names; the environment wins.
-
-    Raises `_SettingError`.
-    """
-    secrets = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
-    # container files write NAME=${NAME:-} for what is unset; a key alone has to be said clearly
-    given = {name: value for name, value in environ.items() if value.strip() or name in secrets}
-    values = {**_read_config_file(_text(given, "CONNECTOR_PROXY_CONFIG")), **given}
-    # what the bundled connectors could not use is refused here, before a workflow meets it
-    _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
-    _check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
-    _number(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
-    return _Settings(
-        host=_text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1"),
-        port=_number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535),
-        threads=_number(values, "CONNECTOR_PROXY_THREADS", 64, 1, _MAX_THREADS),
-        max_request_bytes=_number(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40),
-        cors_origins=_read_cors_origins(values),
-        connectors=_read_folders(values),
-        certfile=_text(values, "CONNECTOR_PROXY_CERTFILE"),
-        keyfile=_read_keyfile(values),
-        log_format=_choose(values, "CONNECTOR_PROXY_LOG_FORMAT", {"text": "text", "json": "json"}),
-        public_url=_read_public_url(values),
-        auth_redirect_urls=tuple(_read_redirect_urls(values)),
-        typeahead_public=_choose(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", _SWITCH),
-        secret_key=_read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32),
-        api_keys=tuple(_read_api_keys(values)),
-        config=types.MappingProxyType({name: value for name, value in values.items() if name not in secrets}),
-    )
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        # container files write NAME=${NAME:-} for what is unset; a key alone has to be said clearly
+        given = {name: value for name, value in environ.items() if value.strip() or name in _SECRETS}
+        values = {**_read_config_file(_text(given, "CONNECTOR_PROXY_CONFIG")), **given}
+        self.config = types.MappingProxyType({name: values[name] for name in values if name not in _SECRETS})
+        self.host = _text(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
+        self.port = _number(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535)
+        self.threads = _number(values, "CONNECTOR_PROXY_THREADS", 64, 1, _MAX_THREADS)
+        self.max_request_bytes = _number(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40)
+        self.api_keys = _read_api_keys(values)
+        self.cors_origins = _read_cors_origins(values)
+        self.connectors = _read_folders(values)
+        self.certfile = _text(values, "CONNECTOR_PROXY_CERTFILE")
+        self.keyfile = _text(values, "CONNECTOR_PROXY_KEYFILE")
+        if self.keyfile and not self.certfile:
+            raise _SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
+        self.log_format = _choose(values, "CONNECTOR_PROXY_LOG_FORMAT", ["text", "json"])
+        self.public_url = _read_public_url(values)
+        self.secret_key = _read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
+        self.auth_redirect_urls = tuple(_read_redirect_urls(values))
+        self.typeahead_public = _choose(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", _OFF + _ON) in _ON
+        # what the bundled connectors could not use is refused here, before a workflow meets it
+        _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
+        _check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
+        _number(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
 
 
 def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
@@ -304,46 +287,34 @@ def _read_config_file(path: str) -> dict[str, Any]:
     return {name: value for name, value in names.items() if name.isupper()}
 
 
-def _read_api_keys(values: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the keys of the variable and of the file, which holds one a line."""
-    name, file_name = "CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE"
-    if name in values:
-        yield _read_secret(values, name)
-    if file_name in values:
-        path = _text(values, file_name)
-        if not path:
-            raise _SettingError(f"{file_name} is set but empty; name the file that holds the key, or unset it")
+def _read_api_keys(values: Mapping[str, Any]) -> list[bytes]:
+    """Return the key of the variable and those of the file, which holds one a line."""
+    name = "CONNECTOR_PROXY_API_KEY_FILE"
+    keys = [_read_secret(values, "CONNECTOR_PROXY_API_KEY")]
+    path = os.fsdecode(_read_secret(values, name))
+    if path:
         try:
             lines = Path(path).read_bytes().splitlines()
         except OSError as error:
-            raise _SettingError(f"{file_name}: {error}") from None
+            raise _SettingError(f"{name}: {error}") from None
         if not any(map(bytes.strip, lines)):
-            raise _SettingError(f"{file_name}: {path} holds no key; write one, or several, one a line")
-        yield from filter(None, map(bytes.strip, lines))
+            raise _SettingError(f"{name}: {path} holds no key; write one, or several, one a line")
+        keys += lines
+    return [key.strip() for key in keys if key.strip()]
 
 
 def _read_secret(values: Mapping[str, Any], name: str) -> bytes:
     if name in values and not _text(values, name):
-        raise _SettingError(f"{name} is set but empty; give it a key, or unset it to serve without one")
+        raise _SettingError(f"{name} is set but empty; give it a value, or unset it to do without")
     return _text(values, name).encode("utf-8", "surrogateescape")
 
 
-def _read_keyfile(values: Mapping[str, Any]) -> str:
-    keyfile = _text(values, "CONNECTOR_PROXY_KEYFILE")
-    if keyfile and not _text(values, "CONNECTOR_PROXY_CERTFILE"):
-        raise _SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
-    return keyfile
-
-
-_SWITCH = {"off": False, "on": True, "0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
-
-
-def _choose(values: Mapping[str, Any], name: str, choices: Mapping[str, Any]) -> Any:
-    """Return what the text of a setting stands for; the first of the choices is the default."""
-    text = _text(values, name, next(iter(choices))).lower()
+def _choose(values: Mapping[str, Any], name: str, choices: list[str]) -> str:
+    """Return one of the choices; the first is the default."""
+    text = _text(values, name, choices[0]).lower()
     if text not in choices:
         raise _SettingError(f"{name} is {text!r}; it may be {' or '.join(choices)}")
-    return choices[text]
+    return text
 
 
 def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
@@ -1165,7 +1136,7 @@ class Proxy:
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._settings = _read_settings(os.environ if environ is None else environ)
+        self._settings = _Settings(os.environ if environ is None else environ)
         self._connectors = _Connectors(self._settings.connectors)
         self._slots = threading.BoundedSemaphore(self._settings.threads)
 
