@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import builtins
 import enum
 import errno
 import functools
@@ -42,9 +43,10 @@ import time
 import traceback
 import types
 import typing
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import InitVar, is_dataclass
+from dataclasses import InitVar
 from http.client import HTTPException, responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
@@ -380,159 +382,118 @@ def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
 # --- Description: what a constructor takes ------------------------------------------------------------------------
 
 
-class _ParameterDescription(TypedDict):
+_NAMED_TYPES = [("str", str), ("int", int), ("bool", bool), ("None", None), ("None", type(None))]
+_UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
+_ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())
+
+
+class _Parameter(TypedDict):
+    """What `/v1/commands` says of it."""
+
     id: str
-    type: str
-    required: bool
-
-
-class _Description(TypedDict):
-    id: str
-    parameters: list[_ParameterDescription]
-
-
-class _Parameter(NamedTuple):
-    name: str
     type: str  # "str", "int", "bool" or "any"
     required: bool
-    positional_only: bool
-    fallback: Any  # what is passed where a call leaves it out; `_NOTHING` where the constructor sees to that itself
-
-
-_NOTHING = inspect.Parameter.empty
-_NONE_TYPE = type(None)
-_UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
-_ALIAS_TYPE = getattr(typing, "TypeAliasType", ())
-_SIGNATURE_OPTIONS: dict[str, Any] = {}
-if sys.version_info >= (3, 14):  # which evaluates annotations late, and fails on a name that is not there
-    _SIGNATURE_OPTIONS["annotation_format"] = importlib.import_module("annotationlib").Format.FORWARDREF
 
 
 class _Entry:
-    """A command or an authentication: its class, and the parameters of the class's constructor."""
+    """A command, an authentication or a typeahead: its class, and what the constructor of the class takes."""
 
     def __init__(self, entry_id: str, cls: type) -> None:
         self.id = entry_id
         self.cls = cls
         self.parameters: list[_Parameter] = []
+        self.positional_only: list[str] = []
+        self.fallbacks: dict[str, Any] = {}  # what is passed for what a call leaves out and the class insists on
         self.takes_kwargs = False
         for parameter in _constructor_parameters(cls):
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            if parameter.kind is parameter.VAR_KEYWORD:
                 self.takes_kwargs = True
-            elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-                self.parameters.append(_describe_parameter(parameter, cls))
-        # what the constructor calls the object or the class cannot be passed in **kwargs
-        constructors = (getattr(cls, "__init__", None), cls.__new__)
-        first = [parameter for function in constructors for parameter in _parameters(function)[:1]]
-        self.own_names = {
-            parameter.name for parameter in first if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        }
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                self._add(parameter)
         # made once, so that binding costs a call no more than a few set operations
-        self.names = frozenset(parameter.name for parameter in self.parameters)
-        self.required = frozenset(parameter.name for parameter in self.parameters if parameter.required)
-        self.positional_only = [parameter for parameter in self.parameters if parameter.positional_only]
-        self.fallbacks = {
-            parameter.name: parameter.fallback
-            for parameter in self.parameters
-            if parameter.fallback is not _NOTHING and not parameter.positional_only
-        }
+        self.names = {parameter["id"] for parameter in self.parameters}
+        self.required = {parameter["id"] for parameter in self.parameters if parameter["required"]}
+        # what the constructor calls the object or the class cannot be passed in **kwargs
+        first = [*_parameters(getattr(cls, "__init__", None))[:1], *_parameters(cls.__new__)[:1]]
+        self.own_names = {parameter.name for parameter in first if parameter.kind is parameter.POSITIONAL_OR_KEYWORD}
 
-    def describe(self) -> _Description:
-        """Return what `/v1/commands` and `/v1/auths` say of it, as SpiffArena's protocol defines it."""
-        return {
-            "id": self.id,
-            "parameters": [{"id": p.name, "type": p.type, "required": p.required} for p in self.parameters],
-        }
+    def _add(self, parameter: inspect.Parameter) -> None:
+        type_name, admits_none = _describe_annotation(parameter.annotation, self.cls)
+        has_default = parameter.default is not parameter.empty
+        if admits_none and not has_default:
+            self.fallbacks[parameter.name] = None
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            self.positional_only.append(parameter.name)
+            if has_default:  # the ones behind it cannot be passed without it
+                self.fallbacks[parameter.name] = parameter.default
+        required = not has_default and not admits_none
+        self.parameters.append({"id": parameter.name, "type": type_name, "required": required})
 
 
 def _constructor_parameters(cls: type) -> list[inspect.Parameter]:
     """Return them without `self`; none for a class that inherits the constructor of a builtin."""
     parameters = _parameters(cls)
-    says_nothing = {parameter.kind for parameter in parameters} == {
-        inspect.Parameter.VAR_POSITIONAL,
-        inspect.Parameter.VAR_KEYWORD,
-    }
-    initializer = getattr(cls, "__init__", None)
-    if says_nothing and initializer is not object.__init__:  # a `__new__` or metaclass that passes everything on
-        return _parameters(initializer)[1:]
+    if [p.kind for p in parameters] == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
+        return _parameters(getattr(cls, "__init__", None))[1:]  # a `__new__` or metaclass passes everything on
     return parameters
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
+    options: dict[str, Any] = {}
+    if sys.version_info >= (3, 14):  # which evaluates annotations late, and fails on a name that is not there
+        options["annotation_format"] = importlib.import_module("annotationlib").Format.FORWARDREF
     try:
-        return list(inspect.signature(function, **_SIGNATURE_OPTIONS).parameters.values())
+        return list(inspect.signature(function, **options).parameters.values())
     except (TypeError, ValueError):
         return []
-
-
-def _describe_parameter(parameter: inspect.Parameter, cls: type) -> _Parameter:
-    type_name, admits_none = _describe_annotation(parameter.annotation, cls)
-    has_default = parameter.default is not _NOTHING
-    positional_only = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-    fallback = None if admits_none and not has_default else _NOTHING
-    if has_default and positional_only:  # the ones behind it cannot be passed without it
-        fallback = parameter.default
-    return _Parameter(parameter.name, type_name, not has_default and not admits_none, positional_only, fallback)
 
 
 def _describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
     """Return the protocol's name of a type, and whether the type admits None."""
     try:
-        members = list(_union_members(annotation, cls))
+        names = set(_type_names(annotation, cls))
     except Exception:  # an annotation that cannot be read spoils its own parameter alone
         return "any", False
-    types_but_none = [member for member in members if member is not _NONE_TYPE]
-    admits_none = len(types_but_none) < len(members)
-    for known in (str, int, bool):
-        if len(types_but_none) == 1 and types_but_none[0] is known:
-            return known.__name__, admits_none
-    return "any", admits_none
+    types_but_none = names - {"None"}
+    return types_but_none.pop() if len(types_but_none) == 1 else "any", "None" in names
 
 
-def _union_members(annotation: Any, cls: type) -> Iterator[Any]:
-    """Yield the types of a union, in whatever way it is spelled, or the one type that the annotation is."""
-    if isinstance(annotation, typing.ForwardRef):
-        annotation = annotation.__forward_arg__
-    origin = typing.get_origin(annotation)
+def _type_names(annotation: Any, cls: type) -> Iterator[str]:
+    """Yield the protocol's name, or "None", of each type of a union, in whatever way the annotation spells it."""
     if isinstance(annotation, str):
-        yield from _named_members(ast.parse(annotation.strip(), mode="eval").body, cls)
-    elif origin in _UNION_TYPES:
-        for member in typing.get_args(annotation):
-            yield from _union_members(member, cls)
-    elif origin is typing.Annotated:
-        yield from _union_members(typing.get_args(annotation)[0], cls)
-    elif isinstance(annotation, _ALIAS_TYPE):
-        yield from _union_members(annotation.__value__, cls)
+        meant = [_evaluate(operand, cls) for operand in _operands(ast.parse(annotation.strip(), mode="eval").body)]
+    elif isinstance(annotation, typing.ForwardRef):
+        meant = [annotation.__forward_arg__]
     elif isinstance(annotation, InitVar):
-        yield from _union_members(annotation.type, cls)
+        meant = [annotation.type]
+    elif isinstance(annotation, _ALIAS_TYPE):
+        meant = [annotation.__value__]
+    elif typing.get_origin(annotation) in _UNION_TYPES:
+        meant = list(typing.get_args(annotation))
+    elif typing.get_origin(annotation) is typing.Annotated:
+        meant = [typing.get_args(annotation)[0]]
     else:
-        yield _NONE_TYPE if annotation is None else annotation
-
-
-def _named_members(node: ast.expr, cls: type) -> Iterator[Any]:
-    """Yield what an annotation kept as text names."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):  # `X | Y`, which 3.9 cannot evaluate
-        yield from _named_members(node.left, cls)
-        yield from _named_members(node.right, cls)
+        yield next((name for name, known in _NAMED_TYPES if annotation is known), "any")
         return
-    code = compile(ast.Expression(node), "<annotation>", "eval")
-    for names in _namespaces(cls):
-        try:
-            annotation = eval(code, *names)  # noqa: S307 - written by the author of the command
-        except Exception:  # noqa: S112 - not a name of that module
-            continue
-        yield from _union_members(annotation, cls)
-        return
-    yield node  # an unknown type, but one type of the union nonetheless
+    for one in meant:
+        yield from _type_names(one, cls)
 
 
-def _namespaces(cls: type) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
-    """Yield where an annotation may have been written: globals and locals."""
-    constructor = vars(cls).get("__init__", getattr(cls, "__init__", None))
-    if not is_dataclass(cls) and hasattr(constructor, "__globals__"):
-        yield constructor.__globals__, {}
+def _operands(node: ast.expr) -> list[ast.expr]:
+    """Return X and Y of `X | Y`, which 3.9 cannot evaluate, and of which either may be a name that is not there."""
+    return [*_operands(node.left), *_operands(node.right)] if isinstance(node, ast.BinOp) else [node]
+
+
+def _evaluate(node: ast.expr, cls: type) -> Any:
+    """Return what an annotation kept as text means: first where the constructor was written."""
+    scopes: list[Any] = [getattr(getattr(cls, "__init__", None), "__globals__", {}), vars(builtins)]
     for base in cls.__mro__:  # fields of a dataclass are inherited from other modules
-        yield vars(sys.modules[base.__module__]), vars(base)
+        scopes += [vars(sys.modules[base.__module__]), vars(base)]
+    try:
+        # written by the author of the command
+        return eval(compile(ast.Expression(node), "<annotation>", "eval"), {}, ChainMap(*scopes))  # noqa: S307
+    except Exception:
+        return Any  # an unknown type, but one type of the union nonetheless
 
 
 # --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
@@ -671,9 +632,8 @@ class _Connectors:
         """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
         if kind not in self._listings:
             loaded = self.load_all()
-            body = _encode_json(
-                [entry.describe() for connector in loaded for entry in connector.entries[kind].values()]
-            )
+            entries = [entry for connector in loaded for entry in connector.entries[kind].values()]
+            body = _encode_json([{"id": entry.id, "parameters": entry.parameters} for entry in entries])
             if len(loaded) < len(self._by_name):
                 return body
             self._listings[kind] = body
@@ -734,13 +694,13 @@ def _bind(entry: _Entry, values: dict[str, Any]) -> tuple[list[Any], dict[str, A
     if missing or unknown:
         raise _refuse_parameters(entry, missing, unknown)
     keywords = {**entry.fallbacks, **values}
-    return [keywords.pop(parameter.name, parameter.fallback) for parameter in entry.positional_only], keywords
+    return [keywords.pop(name) for name in entry.positional_only], keywords
 
 
 def _refuse_parameters(entry: _Entry, missing: Iterable[str], unknown: Iterable[str]) -> _Refusal:
     complaints = {"missing": missing, "unknown": unknown}
     found = [f"{what}: {', '.join(sorted(names))}" for what, names in complaints.items() if names]
-    takes = [parameter.name + " (required)" * parameter.required for parameter in entry.parameters]
+    takes = [parameter["id"] + " (required)" * parameter["required"] for parameter in entry.parameters]
     message = f"{entry.id}: {'; '.join(found)}. It takes {', '.join(takes) or 'no parameters'}."
     return _Refusal(400, "invalid_parameters", message)
 
@@ -1884,8 +1844,8 @@ def _summarize(entries: Iterable[_Entry]) -> dict[str, str]:
     """Return the parameters of each entry in a line, by its id."""
 
     def summary(parameter: _Parameter) -> str:
-        type_name = "" if parameter.type == "any" else f": {parameter.type}"
-        return f"{parameter.name}{'*' * parameter.required}{type_name}"
+        type_name = "" if parameter["type"] == "any" else f": {parameter['type']}"
+        return f"{parameter['id']}{'*' * parameter['required']}{type_name}"
 
     return {entry.id: ", ".join(map(summary, entry.parameters)) for entry in entries}
 
