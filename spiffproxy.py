@@ -516,46 +516,40 @@ class _Connector:
         self.entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in _KINDS}
         self.failures: dict[str, str] = {}  # module → reason
         self.is_late = False  # its import has been waited for in vain
-        self._modules: dict[str, list[str]] = {kind: [] for kind in _KINDS}
-        self._imported = threading.Event()
+        self._modules: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         self._starting = threading.Lock()
-        self._started = False
+        self._import_thread = threading.Thread(target=self._import, daemon=True)
 
     def load(self, seconds: float) -> bool:
         """Import the connector unless that was done, and return whether it is done within `seconds`."""
         with self._starting:
-            if not self._started:
-                threading.Thread(target=self._import, name=f"import {self.package}", daemon=True).start()
-                self._started = True
-        return self._imported.is_set() or self._imported.wait(seconds)
+            if not self._import_thread.ident:
+                self._import_thread.start()
+        self._import_thread.join(seconds)
+        return not self._import_thread.is_alive()
 
     def has_failed(self, kind: str) -> bool:
         """Tell whether the package, its subpackage `kind`, or all of the modules in there failed."""
         modules = self._modules[kind]
-        return (
-            self.package in self.failures
-            or f"{self.package}.{kind}" in self.failures
-            or (bool(modules) and all(name in self.failures for name in modules))
-        )
+        names = {self.package, f"{self.package}.{kind}"}
+        return not names.isdisjoint(self.failures) or (bool(modules) and modules <= self.failures.keys())
 
     def _import(self) -> None:
-        try:
-            with self._keep_failure(self.package):
-                package = importlib.import_module(self.package)
-                for kind in _KINDS:
-                    if (kind, True) in _submodules(package):
-                        self._collect(kind)
-        finally:
-            self._imported.set()
+        with self._keep_failure(self.package):
+            package = importlib.import_module(self.package)
+            for kind in _KINDS:
+                if (kind, True) in _submodules(package):
+                    self._collect(kind)
 
     def _collect(self, kind: str) -> None:
         """Import the modules of the subpackage `kind`, and keep the classes that have its method."""
         with self._keep_failure(f"{self.package}.{kind}"):
             subpackage = importlib.import_module(f"{self.package}.{kind}")
-            self._modules[kind] = [f"{self.package}.{kind}.{name}" for name, _ in _submodules(subpackage)]
-            for name in self._modules[kind]:
-                with self._keep_failure(name):
-                    for cls in _find_classes(importlib.import_module(name), _KINDS[kind]):
+            for name, _ in _submodules(subpackage):
+                module_name = f"{subpackage.__name__}.{name}"
+                self._modules[kind].add(module_name)
+                with self._keep_failure(module_name):
+                    for cls in _find_classes(importlib.import_module(module_name), _KINDS[kind]):
                         self._add(self.entries[kind], cls)
 
     def _add(self, entries: dict[str, _Entry], cls: type) -> None:
