@@ -777,49 +777,43 @@ def _read_version(result: Mapping[str, Any]) -> float:
 
 def _complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, Any]:
     """Return a version 2 envelope with what the command left out and SpiffArena's backend falls over."""
-    response, error, logs = (result.get(key) for key in ("command_response", "error", "spiff__logs"))
-    response = {} if response is None else response
-    for key, value in ("command_response", response), ("error", error or {}):
-        if not isinstance(value, Mapping):
-            raise TypeError(f"its {key} is no mapping, but of type {type(value).__name__}")
-    mimetype = response.get("mimetype")
-    return {
-        **result,
-        "command_response_version": version,
-        "command_response": {"body": None, **response, "mimetype": _JSON if mimetype is None else mimetype},
-        "error": _complete_error(error) if error else None,
-        "spiff__logs": [] if logs is None else [logs] if isinstance(logs, str) else logs,
-    }
+    envelope = _complete("result", result, {"command_response": {}, "spiff__logs": []})
+    envelope["command_response_version"] = version
+    response = envelope["command_response"]
+    envelope["command_response"] = _complete("command_response", response, {"body": None, "mimetype": _JSON})
+    envelope["error"] = envelope.get("error") or None
+    if envelope["error"]:
+        error = _complete("error", envelope["error"], {"error_code": "unspecified_error", "message": ""})
+        envelope["error"] = {**error, "error_code": str(error["error_code"])}
+    if isinstance(envelope["spiff__logs"], str):
+        envelope["spiff__logs"] = [envelope["spiff__logs"]]
+    return envelope
 
 
-def _complete_error(error: Mapping[str, Any]) -> dict[str, Any]:
-    code, message = error.get("error_code"), error.get("message")
-    return {
-        **error,
-        "error_code": "unspecified_error" if code is None else str(code),
-        "message": "" if message is None else message,
-    }
+def _complete(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping `given` with the defaults of what it leaves out or has as null."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"its {name} is no mapping, but of type {type(given).__name__}")
+    return {**given, **{key: default for key, default in defaults.items() if given.get(key) is None}}
 
 
 def _reply_version_1(result: Mapping[str, Any]) -> _Reply:
     if "response" not in result:
-        raise ValueError(
-            f"it has no 'response' (nor a command_response_version of 2), only: {', '.join(map(str, result))}"
-        )
-    response, status, mimetype = result["response"], result.get("status"), result.get("mimetype")
+        names = ", ".join(map(str, result))
+        raise ValueError(f"it has no 'response' (nor a command_response_version of 2), only: {names}")
+    result = _complete("result", result, {"status": 200, "mimetype": _JSON})
+    status, mimetype = result["status"], result["mimetype"]
     if isinstance(status, str) and re.fullmatch("[0-9]{3}", status.strip()):
         status = int(status)
-    status = 200 if status is None else status
     if not isinstance(status, int) or not 200 <= status <= 599:
-        raise ValueError(f"its status is {result['status']!r}, and not within 200 to 599")
-    mimetype = _JSON if mimetype is None else mimetype
+        raise ValueError(f"its status is {status!r}, and not within 200 to 599")
     if not isinstance(mimetype, str) or not re.fullmatch("[ -~]+", mimetype):
         raise ValueError(f"its mimetype is {mimetype!r}")
     mimetype = str.__str__(mimetype)  # which may be of an enumeration
     if mimetype.lower().startswith("text/") and "charset" not in mimetype.lower():
         mimetype += "; charset=utf-8"  # SpiffArena would read latin-1
     # a 202 would have SpiffArena wait for a callback that nobody was asked to make
-    return _Reply(200 if status == 202 else int(status), _encode_response(response), mimetype)
+    return _Reply(200 if status == 202 else int(status), _encode_response(result["response"]), mimetype)
 
 
 def _encode_response(response: Any) -> bytes:
