@@ -32,12 +32,10 @@ import pkgutil
 import queue
 import re
 import select
-import shutil
 import signal
 import socket
 import socketserver
 import sys
-import textwrap
 import threading
 import time
 import traceback
@@ -1748,13 +1746,16 @@ def main(argv: list[str] | None = None) -> int:
     flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
     if "CONNECTOR_PROXY_CONNECTORS" in flags:
         flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
+    out = sys.stdout  # which is stderr for as long as a connector is being imported
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")  # a terminal may have no letters for what is printed
     try:
         proxy = Proxy({**os.environ, **flags})
         _start_log(proxy._settings.log_format)
         if arguments.command == "list":
-            return _print_list(proxy)
+            return _print_list(proxy, out)
         if arguments.command == "call":
-            return _print_call(proxy, arguments.id, arguments.parameters)
+            return _print_call(proxy, arguments.id, dict(map(_parse_argument, arguments.parameters)), out)
         return _serve(proxy)
     except _SettingError as error:
         print(f"spiffproxy: {error}", file=sys.stderr)
@@ -1812,64 +1813,44 @@ def _parse_arguments(argv: list[str]) -> Any:
     return parser.parse_args(argv)
 
 
-def _print_list(proxy: Proxy) -> int:
-    out, connectors = sys.stdout, proxy._connectors
-    loaded = connectors.load_all()
-    late = {c.package: "still being imported" for c in connectors if c not in loaded}
+def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
+    loaded = proxy._connectors.load_all()
     broken = {module: reason for connector in loaded for module, reason in connector.failures.items()}
+    for connector in proxy._connectors:
+        if connector not in loaded:
+            broken[connector.package] = "still being imported"
     sections = {
-        "Commands (* required)": _summarize(entry for c in loaded for entry in c.entries["commands"].values()),
-        "Authentications": _summarize(entry for c in loaded for entry in c.entries["auths"].values()),
-        "Broken": {**broken, **late},
+        "Commands (* required)": _summarize(loaded, "commands"),
+        "Authentications": _summarize(loaded, "auths"),
+        "Broken": [" ".join(f"{module}: {reason}".split()) for module, reason in broken.items()],
     }
-    for title, rows in sections.items():
-        if rows:
-            _print(f"{title}\n{_format_rows(rows)}\n", out)
-    return 1 if sections["Broken"] else 0
+    for title, lines in sections.items():
+        if lines:
+            print(title, *lines, sep="\n  ", end="\n\n", file=out)
+    return 1 if broken else 0
 
 
-def _summarize(entries: Iterable[_Entry]) -> dict[str, str]:
-    """Return the parameters of each entry in a line, by its id."""
-
-    def summary(parameter: _Parameter) -> str:
-        type_name = "" if parameter["type"] == "any" else f": {parameter['type']}"
-        return f"{parameter['id']}{'*' * parameter['required']}{type_name}"
-
-    return {entry.id: ", ".join(map(summary, entry.parameters)) for entry in entries}
-
-
-def _format_rows(rows: Mapping[str, str]) -> str:
-    """Return an aligned table of two columns, the second wrapped at the width of the terminal."""
-    left = max(map(len, rows))
-    right = max(shutil.get_terminal_size().columns - left - 4, 30)
+def _summarize(connectors: Iterable[_Connector], kind: str) -> list[str]:
+    """Return a line for each entry of a kind."""
     lines = []
-    for name, text in rows.items():
-        for part in textwrap.wrap(text, right, break_on_hyphens=False) or [""]:
-            lines.append(f"  {name:{left}}  {part}".rstrip())
-            name = ""
-    return "\n".join(lines)
+    for entry in (entry for connector in connectors for entry in connector.entries[kind].values()):
+        parameters = [f"{p['id']}{'*' * p['required']}: {p['type']}" for p in entry.parameters]
+        lines.append(f"{entry.id}({', '.join(parameters)})")
+    return lines
 
 
-def _print_call(proxy: Proxy, command_id: str, arguments: list[str]) -> int:
-    out = sys.stdout
-    body = dict(map(_parse_argument, arguments))
+def _print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
+    connector_name, _, name = command_id.partition("/")
     try:
-        reply = proxy._run(command_id.split("/", 1) if "/" in command_id else [command_id, ""], body)
+        reply = proxy._run([connector_name, name], body)
     except _Refusal as refusal:
         reply = _reply_to_refusal(refusal)
-    text = reply.body.decode("utf-8", "replace")
-    try:
+    text, answer = reply.body.decode("utf-8", "replace"), None
+    with suppress(ValueError):  # it may be no JSON
         answer = json.loads(text)
-    except ValueError:
-        _print(text, out)
-        return 0 if reply.status < 300 else 1
-    print(json.dumps(answer, indent=2), file=out)
-    return 0 if reply.status < 300 and not _holds_error(answer) else 1
-
-
-def _print(text: str, out: typing.TextIO) -> None:
-    """Print what a terminal may have no letters for."""
-    print(text.encode(out.encoding or "ascii", "backslashreplace").decode(out.encoding or "ascii"), file=out)
+        text = json.dumps(answer, indent=2)
+    print(text, file=out)
+    return 1 if reply.status >= 300 or _holds_error(answer) else 0
 
 
 def _parse_argument(argument: str) -> tuple[str, Any]:

@@ -16,37 +16,34 @@ EXAMPLES = ("--connectors", str(CONNECTORS))
 
 LIST = """\
 Commands (* required)
-  example/CombineStrings  arg1*: str, arg2*: str
-  example/Echo            value
-  example/Fail            secret*: str
-  example/Inner           status*
-  example/Status          status*, body*
-  example/Wait            seconds: int
-  half/Good
+  example/CombineStrings(arg1*: str, arg2*: str)
+  example/Echo(value: any)
+  example/Fail(secret*: str)
+  example/Inner(status*: any)
+  example/Status(status*: any, body*: any)
+  example/Wait(seconds: int)
+  half/Good()
 """
 BROKEN = """
 Authentications
-  example/SignIn
-  xero/OAuth
+  example/SignIn()
+  xero/OAuth()
 
 Broken
-  connector_broken                 RuntimeError: broken on purpose
-  connector_exits                  SystemExit: this connector wants to end the
-                                   process
-  connector_half.commands.bad      ModuleNotFoundError: No module named
-                                   'a_module_that_nobody_has'
-  connector_hollow.commands.bad    ModuleNotFoundError: No module named
-                                   'a_module_that_nobody_has'
-  connector_hollow.commands.worse  ValueError: bad, too
+  connector_broken: RuntimeError: broken on purpose
+  connector_exits: SystemExit: this connector wants to end the process
+  connector_half.commands.bad: ModuleNotFoundError: No module named 'a_module_that_nobody_has'
+  connector_hollow.commands.bad: ModuleNotFoundError: No module named 'a_module_that_nobody_has'
+  connector_hollow.commands.worse: ValueError: bad, too
 
 """
 
 
 def test_list():
-    ended = run_proxy("list", *EXAMPLES, COLUMNS="80")
+    ended = run_proxy("list", *EXAMPLES)
     assert ended.stdout.startswith(LIST)
     assert ended.stdout.endswith(BROKEN)
-    assert "  http/GetRequest         url*: str, headers, params, basic_auth_username: str,\n" in ended.stdout
+    assert "\n  http/GetRequest(url*: str, headers: any, params: any, basic_auth_username: str, " in ended.stdout
     assert ended.returncode == 1
 
 
@@ -54,7 +51,7 @@ def test_list_of_what_the_terminal_has_no_letters_for(tmp_path):
     (tmp_path / "connector_odd").mkdir()
     (tmp_path / "connector_odd" / "__init__.py").write_text("raise OSError('bad: \\udcff ü')")
     ended = run_proxy("list", "--connectors", str(tmp_path), PYTHONIOENCODING="utf-8")
-    assert "connector_odd  OSError: bad: \\udcff ü" in ended.stdout
+    assert "connector_odd: OSError: bad: \\udcff ü" in ended.stdout
     assert ended.returncode == 1
 
 
@@ -136,8 +133,8 @@ def test_list_does_not_wait_for_a_connector_that_hangs(tmp_path, imports, capsys
     assert main(["list", "--connectors", str(tmp_path)]) == 1
     gate.opened.set()
     out, _ = capsys.readouterr()
-    assert "Broken\n  connector_hanging  still being imported\n" in out
-    assert "http/GetRequest " in out
+    assert "Broken\n  connector_hanging: still being imported\n" in out
+    assert "http/GetRequest(" in out
 
 
 def test_call_sees_the_error_in_a_version_1_result():
