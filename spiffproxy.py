@@ -513,7 +513,7 @@ class _Connector:
         self.package = f"connector_{name}"
         self.entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in _KINDS}
         self.failures: dict[str, str] = {}  # module → reason
-        self.is_late = False  # its import has been waited for in vain
+        self.is_late = False  # its import goes on, and has been waited for in vain
         self._modules: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         self._starting = threading.Lock()
         self._import_thread = threading.Thread(target=self._import, daemon=True)
@@ -623,10 +623,8 @@ class _Connectors:
     def list_entries(self, kind: str) -> bytes:
         """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
         if kind not in self._listings:
-            loaded = self.load_all()
-            entries = [entry for connector in loaded for entry in connector.entries[kind].values()]
-            body = _encode_json([{"id": entry.id, "parameters": entry.parameters} for entry in entries])
-            if len(loaded) < len(self._by_name):
+            body = _encode_json([{"id": entry.id, "parameters": entry.parameters} for entry in self.load_all(kind)])
+            if any(connector.is_late for connector in self):
                 return body
             self._listings[kind] = body
         return self._listings[kind]
@@ -634,27 +632,27 @@ class _Connectors:
     def find_typeahead(self, category: str) -> _Entry:
         """Return the typeahead of a category, which is its attribute, or the name of its class in lower case."""
         categories: dict[str, _Entry] = {}
-        for connector in self.load_all():
-            for name, entry in connector.entries["typeaheads"].items():
-                categories.setdefault(str(getattr(entry.cls, "category", name.lower())), entry)
+        for entry in self.load_all("typeaheads"):
+            categories.setdefault(str(getattr(entry.cls, "category", entry.cls.__name__.lower())), entry)
         if category not in categories:
             raise _Refusal(404, "typeahead_not_found", f"No typeahead {category!r} here; {_name_all(categories)}")
         return categories[category]
 
-    def load_all(self) -> list[_Connector]:
-        """Import all connectors, one after the other, and return those that are done.
+    def load_all(self, kind: str) -> list[_Entry]:
+        """Import all connectors, one after the other, and return the entries of those that are done.
 
         One that hangs has half of the time that is left, and is not waited for again.
         """
         deadline = time.monotonic() + _LIST_SECONDS
-        loaded = []
+        entries: list[_Entry] = []
         for connector in self:
             if connector.load(0 if connector.is_late else max((deadline - time.monotonic()) / 2, 0.05)):
-                loaded.append(connector)
+                connector.is_late = False
+                entries += connector.entries[kind].values()
             elif not connector.is_late:
                 connector.is_late = True
                 _logger.warning("%s is still being imported, and not listed until then", connector.package)
-        return loaded
+        return entries
 
 
 def _may_hold_connectors(folder: str) -> bool:
@@ -1814,29 +1812,26 @@ def _parse_arguments(argv: list[str]) -> Any:
 
 
 def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
-    loaded = proxy._connectors.load_all()
-    broken = {module: reason for connector in loaded for module, reason in connector.failures.items()}
-    for connector in proxy._connectors:
-        if connector not in loaded:
-            broken[connector.package] = "still being imported"
+    connectors = proxy._connectors
     sections = {
-        "Commands (* required)": _summarize(loaded, "commands"),
-        "Authentications": _summarize(loaded, "auths"),
-        "Broken": [" ".join(f"{module}: {reason}".split()) for module, reason in broken.items()],
+        "Commands (* required)": [_summarize(entry) for entry in connectors.load_all("commands")],
+        "Authentications": [_summarize(entry) for entry in connectors.load_all("auths")],
+        "Broken": [],
     }
+    for connector in connectors:
+        failures = {connector.package: "still being imported"} if connector.is_late else connector.failures
+        sections["Broken"] += [" ".join(f"{module}: {reason}".split()) for module, reason in failures.items()]
     for title, lines in sections.items():
         if lines:
             print(title, *lines, sep="\n  ", end="\n\n", file=out)
-    return 1 if broken else 0
+    return 1 if sections["Broken"] else 0
 
 
-def _summarize(connectors: Iterable[_Connector], kind: str) -> list[str]:
-    """Return a line for each entry of a kind."""
-    lines = []
-    for entry in (entry for connector in connectors for entry in connector.entries[kind].values()):
-        parameters = [f"{p['id']}{'*' * p['required']}: {p['type']}" for p in entry.parameters]
-        lines.append(f"{entry.id}({', '.join(parameters)})")
-    return lines
+def _summarize(entry: _Entry) -> str:
+    parameters = [
+        f"{parameter['id']}{'*' * parameter['required']}: {parameter['type']}" for parameter in entry.parameters
+    ]
+    return f"{entry.id}({', '.join(parameters)})"
 
 
 def _print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
