@@ -516,6 +516,7 @@ class _Connector:
         self.is_late = False  # its import goes on, and has been waited for in vain
         self._modules: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         self._starting = threading.Lock()
+        self._imported = threading.Event()
         self._import_thread = threading.Thread(target=self._import, daemon=True)
 
     def load(self, seconds: float) -> bool:
@@ -523,8 +524,7 @@ class _Connector:
         with self._starting:
             if not self._import_thread.ident:
                 self._import_thread.start()
-        self._import_thread.join(seconds)
-        return not self._import_thread.is_alive()
+        return self._imported.is_set() or self._imported.wait(seconds)
 
     def has_failed(self, kind: str) -> bool:
         """Tell whether the package, its subpackage `kind`, or all of the modules in there failed."""
@@ -538,6 +538,7 @@ class _Connector:
             for kind in _KINDS:
                 if (kind, True) in _submodules(package):
                     self._collect(kind)
+        self._imported.set()
 
     def _collect(self, kind: str) -> None:
         """Import the modules of the subpackage `kind`, and keep the classes that have its method."""
@@ -713,15 +714,16 @@ def _execute(entry: _Entry, body: dict[str, Any], config: Mapping[str, Any], slo
     raises or returns what is no result.
     """
     arguments, keywords = _bind(entry, {name: value for name, value in body.items() if not name.startswith("spiff__")})
-    task_data = body.get("spiff__task_data")
-    call = [config, {} if task_data is None else task_data]
-    callback_url = body.get("spiff__callback_url")
+    task_data, callback_url = body.get("spiff__task_data"), body.get("spiff__callback_url")
+    if task_data is None:
+        task_data = {}
     with _occupy(slots), _contain(entry.id):
         command = entry.cls(*arguments, **keywords)
-        if callback_url and callable(getattr(command, "execute_async", None)):
-            result, asynchronous = command.execute_async(*call, callback_url=callback_url), True
+        asynchronous = bool(callback_url) and callable(getattr(command, "execute_async", None))
+        if asynchronous:
+            result = command.execute_async(config, task_data, callback_url=callback_url)
         else:
-            result, asynchronous = command.execute(*call), False
+            result = command.execute(config, task_data)
     with _check_result(entry.id):
         return _reply_to_result(result, asynchronous=asynchronous)
 
@@ -1050,22 +1052,14 @@ def _parse_json(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         message = str(error)
     except ValueError:
+        # the decoder does not say where: outside of strings
+        tokens = re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity|[0-9]{4301})', text)
+        position = next((token.start() for token in tokens if token[1]), 0)
         reason = "a number must be finite, and have no more than 4300 digits"
-        message = str(json.JSONDecodeError(reason, text, _find_odd_number(text)))
+        message = str(json.JSONDecodeError(reason, text, position))
     except RecursionError:
         message = "it is nested too deeply"
     raise _Refusal(400, "invalid_json", f"The body is not JSON: {message}")
-
-
-def _find_odd_number(text: str) -> int:
-    """Return where, outside of strings, NaN, Infinity, or a number too long for Python begins."""
-    in_string = False
-    for token in re.finditer(r'\\.|"|NaN|-?Infinity|[0-9]+', text):
-        if token[0] == '"':
-            in_string = not in_string
-        elif not in_string and (not token[0].isdigit() or len(token[0]) > 4300):
-            return token.start()
-    return 0
 
 
 # --- The application ----------------------------------------------------------------------------------------------
