@@ -105,10 +105,9 @@ _MAX_TOKEN_BYTES = 1024**2
 _LAMBDA_BYTES = 6 * 1024**2
 
 _JSON = "application/json"
-_API_KEY_HEADER = "Spiff-Connector-Proxy-Api-Key"
 
 
-# --- Errors -------------------------------------------------------------------------------------------------------
+# --- Errors and replies -------------------------------------------------------------------------------------------
 
 
 class _SettingError(ValueError):
@@ -124,9 +123,6 @@ class _Refusal(Exception):
         self.error_code = error_code
         self.message = message
         self.headers = headers or {}
-
-
-# --- Replies ------------------------------------------------------------------------------------------------------
 
 
 class _Reply(NamedTuple):
@@ -683,17 +679,13 @@ def _bind(entry: _Entry, values: dict[str, Any]) -> tuple[list[Any], dict[str, A
     missing = entry.required - values.keys()
     unknown = (values.keys() & entry.own_names if entry.takes_kwargs else values.keys()) - entry.names
     if missing or unknown:
-        raise _refuse_parameters(entry, missing, unknown)
+        faults = {"missing": sorted(missing), "unknown": sorted(unknown)}
+        found = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+        takes = ", ".join(parameter["id"] + " (required)" * parameter["required"] for parameter in entry.parameters)
+        message = f"{entry.id}: {found}. It takes {takes or 'no parameters'}."
+        raise _Refusal(400, "invalid_parameters", message)
     keywords = {**entry.fallbacks, **values}
     return [keywords.pop(name) for name in entry.positional_only], keywords
-
-
-def _refuse_parameters(entry: _Entry, missing: Iterable[str], unknown: Iterable[str]) -> _Refusal:
-    complaints = {"missing": missing, "unknown": unknown}
-    found = [f"{what}: {', '.join(sorted(names))}" for what, names in complaints.items() if names]
-    takes = [parameter["id"] + " (required)" * parameter["required"] for parameter in entry.parameters]
-    message = f"{entry.id}: {'; '.join(found)}. It takes {', '.join(takes) or 'no parameters'}."
-    return _Refusal(400, "invalid_parameters", message)
 
 
 @contextmanager
@@ -1135,7 +1127,7 @@ class Proxy:
         if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in reply.headers:
             headers += [
                 ("Access-Control-Allow-Methods", reply.headers["Allow"]),
-                ("Access-Control-Allow-Headers", f"Content-Type, {_API_KEY_HEADER}"),
+                ("Access-Control-Allow-Headers", "Content-Type, Spiff-Connector-Proxy-Api-Key"),
             ]
         return headers
 
@@ -1822,10 +1814,8 @@ def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
 
 
 def _summarize(entry: _Entry) -> str:
-    parameters = [
-        f"{parameter['id']}{'*' * parameter['required']}: {parameter['type']}" for parameter in entry.parameters
-    ]
-    return f"{entry.id}({', '.join(parameters)})"
+    parameters = ", ".join(f"{p['id']}{'*' * p['required']}: {p['type']}" for p in entry.parameters)
+    return f"{entry.id}({parameters})"
 
 
 def _print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
