@@ -483,9 +483,9 @@ def _evaluate(node: ast.expr, cls: type) -> Any:
     scopes: list[Any] = [getattr(getattr(cls, "__init__", None), "__globals__", {}), vars(builtins)]
     for base in cls.__mro__:  # fields of a dataclass are inherited from other modules
         scopes += [vars(sys.modules[base.__module__]), vars(base)]
+    code = compile(ast.Expression(node), "<annotation>", "eval")
     try:
-        # written by the author of the command
-        return eval(compile(ast.Expression(node), "<annotation>", "eval"), {}, ChainMap(*scopes))  # noqa: S307
+        return eval(code, {}, ChainMap(*scopes))  # noqa: S307 - written by the author of the command
     except Exception:
         return Any  # an unknown type, but one type of the union nonetheless
 
@@ -767,21 +767,22 @@ def _read_version(result: Mapping[str, Any]) -> float:
 
 def _complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, Any]:
     """Return a version 2 envelope with what the command left out and SpiffArena's backend falls over."""
-    envelope = _complete("result", result, {"command_response": {}, "spiff__logs": []})
-    envelope["command_response_version"] = version
-    response = envelope["command_response"]
-    envelope["command_response"] = _complete("command_response", response, {"body": None, "mimetype": _JSON})
-    envelope["error"] = envelope.get("error") or None
-    if envelope["error"]:
-        error = _complete("error", envelope["error"], {"error_code": "unspecified_error", "message": ""})
-        envelope["error"] = {**error, "error_code": str(error["error_code"])}
-    if isinstance(envelope["spiff__logs"], str):
-        envelope["spiff__logs"] = [envelope["spiff__logs"]]
-    return envelope
+    response, error, logs = (result.get(key) for key in ("command_response", "error", "spiff__logs"))
+    if error:
+        error = _complete("error", error, {"error_code": "unspecified_error", "message": ""})
+        error["error_code"] = str(error["error_code"])
+    return {
+        **result,
+        "command_response_version": version,
+        "command_response": _complete("command_response", response, {"body": None, "mimetype": _JSON}),
+        "error": error or None,
+        "spiff__logs": [] if logs is None else [logs] if isinstance(logs, str) else logs,
+    }
 
 
 def _complete(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mapping `given` with the defaults of what it leaves out or has as null."""
+    given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise TypeError(f"its {name} is no mapping, but of type {type(given).__name__}")
     return {**given, **{key: default for key, default in defaults.items() if given.get(key) is None}}
