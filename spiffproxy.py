@@ -188,8 +188,9 @@ def _contain(name: str) -> Iterator[None]:
         try:
             yield
         except BaseException as error:  # SystemExit, too
-            _log_frames(error, "%s raised %s", name, type(error).__name__)
-            raise _Refusal(500, type(error).__name__, _exception_text(error)) from None
+            error_code = type(error).__name__
+            _log_frames(error, "%s raised %s", name, error_code)
+            raise _Refusal(500, error_code, _exception_text(error)) from None
 
 
 def _exception_text(error: BaseException) -> str:
@@ -205,7 +206,6 @@ def _log_frames(error: BaseException, message: str, *arguments: object) -> None:
 
 
 # --- Settings -----------------------------------------------------------------------------------------------------
-
 
 # the proxy's own: no command sees them
 _SECRETS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
@@ -375,7 +375,7 @@ def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 # --- Description: what a constructor takes ------------------------------------------------------------------------
 
-
+# how SpiffArena's protocol calls a type; "None" stands for what admits none
 _NAMED_TYPES = [("str", str), ("int", int), ("bool", bool), ("None", None), ("None", type(None))]
 _UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
 _ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())
@@ -492,7 +492,6 @@ def _evaluate(node: ast.expr, cls: type) -> Any:
 
 # --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
 
-
 # what a connector may have: the subpackage, and the method that makes a class one of its entries
 _KINDS = {"commands": "execute", "auths": "app_description", "typeaheads": "execute"}
 
@@ -602,8 +601,9 @@ class _Connectors:
         word = kind[:-1]
         connector = self._by_name.get(connector_name)
         if connector is None:
-            message = f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
-            raise _Refusal(404, f"{word}_not_found", message)
+            raise _Refusal(
+                404, f"{word}_not_found", f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
+            )
         if not connector.load(_IMPORT_SECONDS):
             reason = f"{connector.package} is still being imported, for more than {_IMPORT_SECONDS} s"
             raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
@@ -998,9 +998,8 @@ def _read_length(environ: WSGIEnvironment, limit: int) -> int | None:
             return None
         raise _Refusal(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
     if not re.fullmatch("[0-9]+", length):
-        raise _Refusal(
-            400, "invalid_content_length", f"The Content-Length is {length[:100]!r}, which is no plain number"
-        )
+        message = f"The Content-Length is {length[:100]!r}, which is no plain number"
+        raise _Refusal(400, "invalid_content_length", message)
     if len(length.lstrip("0")) > 18 or int(length) > limit:
         raise _refuse_size(limit)
     return int(length)

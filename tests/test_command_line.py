@@ -48,8 +48,9 @@ def test_list():
 
 
 def test_list_of_what_the_terminal_has_no_letters_for(tmp_path):
+    """And of a reason with line breaks, which is put on one line."""
     (tmp_path / "connector_odd").mkdir()
-    (tmp_path / "connector_odd" / "__init__.py").write_text("raise OSError('bad: \\udcff ü')")
+    (tmp_path / "connector_odd" / "__init__.py").write_text("raise OSError('bad:\\n \\udcff ü')")
     ended = run_proxy("list", "--connectors", str(tmp_path), PYTHONIOENCODING="utf-8")
     assert "connector_odd: OSError: bad: \\udcff ü" in ended.stdout
     assert ended.returncode == 1
