@@ -60,7 +60,7 @@ def test_list_without_anything_broken():
     ended = run_proxy("list")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Broken" not in ended.stdout
-    assert ended.stdout.endswith("\nAuthentications\n  xero/OAuth\n\n")
+    assert ended.stdout.endswith("\nAuthentications\n  xero/OAuth()\n\n")
 
 
 @pytest.mark.parametrize(
