@@ -1348,11 +1348,13 @@ def _answer_from_reply(
     except UnicodeDecodeError:
         text, is_base64 = base64.b64encode(body).decode(), True
     answer: dict[str, Any] = {"statusCode": int(status[:3]), "body": text, "isBase64Encoded": is_base64}
+    if "httpMethod" in event and "resource" not in event:  # a load balancer; for a REST API it would be malformed
+        answer["statusDescription"] = status
     if "multiValueHeaders" in event:
-        return {**answer, "statusDescription": status, "multiValueHeaders": {name: [value] for name, value in headers}}
-    cookies = [value for name, value in headers if name == "Set-Cookie"]
+        return {**answer, "multiValueHeaders": {name: [value] for name, value in headers}}
     if "httpMethod" in event:
-        return {**answer, "statusDescription": status, "headers": dict(headers)}
+        return {**answer, "headers": dict(headers)}
+    cookies = [value for name, value in headers if name == "Set-Cookie"]
     return {**answer, "headers": {k: v for k, v in headers if k != "Set-Cookie"}, "cookies": cookies}
 
 
