@@ -1313,14 +1313,17 @@ def _headers_from_event(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _paths_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[str, str]:
-    """Return SCRIPT_NAME and PATH_INFO: format 2.0 puts a named stage in front of the path, 1.0 beside it."""
-    if "rawPath" in event or "path" not in event:
-        path, stage = event.get("rawPath") or "/", f"/{context.get('stage', '$default')}"
-        if f"{path}/".startswith(f"{stage}/"):
-            return stage, path[len(stage) :] or "/"
-        return "", path
-    path, whole = event["path"] or "/", context.get("path") or ""
-    return whole[: -len(path)] if whole.endswith(path) else "", path
+    """Return SCRIPT_NAME, which is a named stage or the base path of a custom domain, and PATH_INFO behind it."""
+    path = "/" + (event.get("rawPath") or event.get("path") or "").lstrip("/")
+    whole = context.get("path") or path  # where a REST API has its stage
+    rest, stage = (event.get("pathParameters") or {}).get("proxy"), f"/{context.get('stage')}"
+    if event.get("resource") == "/":
+        path = "/"
+    elif rest and path.endswith(f"/{rest}"):  # of the route /{proxy+}
+        path = f"/{rest}"
+    elif ("rawPath" in event or "version" in event) and f"{path}/".startswith(f"{stage}/"):  # an HTTP API's
+        path = path[len(stage) :] or "/"
+    return whole.removesuffix(path) if path == "/" or whole.endswith(path) else "", path
 
 
 def _query_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
