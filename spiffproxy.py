@@ -1260,12 +1260,17 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer an event of AWS Lambda: of a function URL or an HTTP API (payload format 2.0), of a REST API or a load
     balancer (1.0), or one as bare as `{"rawPath": "/"}`. Return what Lambda makes an HTTP answer of.
     """
-    status, headers, body = _call_application(_get_app(), _environ_from_event(event))
+    event = event if isinstance(event, dict) else {}
+    try:
+        environ = _environ_from_event(event)
+    except (AttributeError, TypeError, ValueError) as error:
+        refusal = _Refusal(400, "bad_request", f"The event cannot be read as a request: {error}")
+        return _answer_from_refusal(event, refusal)
+    status, headers, body = _call_application(_get_app(), environ)
     answer = _answer_from_reply(event, status, headers, body)
     if len(body) > _LAMBDA_BYTES // 6 and len(json.dumps(answer)) > _LAMBDA_BYTES:  # an escape takes up to six bytes
         message = f"The answer has {len(body)} bytes, and AWS Lambda lets no more than 6 MB pass, as it encodes them"
-        reply = _reply_to_refusal(_Refusal(413, "response_too_large", message))
-        return _answer_from_reply(event, "413 Content Too Large", [("Content-Type", _JSON)], reply.body)
+        return _answer_from_refusal(event, _Refusal(413, "response_too_large", message))
     return answer
 
 
@@ -1275,7 +1280,7 @@ def _environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
     http = context.get("http") or {}
     headers = _headers_from_event(event)
     body = event.get("body") or ""
-    octets = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    octets = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     script_name, path = _paths_from_event(event, context)
     environ = {
         "REQUEST_METHOD": http.get("method") or event.get("httpMethod") or "GET",
@@ -1359,6 +1364,12 @@ def _answer_from_reply(
         return {**answer, "headers": dict(headers)}
     cookies = [value for name, value in headers if name == "Set-Cookie"]
     return {**answer, "headers": {k: v for k, v in headers if k != "Set-Cookie"}, "cookies": cookies}
+
+
+def _answer_from_refusal(event: Mapping[str, Any], refusal: _Refusal) -> dict[str, Any]:
+    reply = _reply_to_refusal(refusal)
+    status = f"{reply.status} {responses[reply.status]}"
+    return _answer_from_reply(event, status, [("Content-Type", reply.content_type)], reply.body)
 
 
 # --- The built-in server: the conversation with one client --------------------------------------------------------
