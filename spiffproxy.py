@@ -1293,7 +1293,7 @@ def _environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
         "REMOTE_ADDR": http.get("sourceIp") or (context.get("identity") or {}).get("sourceIp") or "",
         "CONTENT_LENGTH": str(len(octets)),
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": headers.get("x-forwarded-proto", "https"),
+        "wsgi.url_scheme": "http" if headers.get("x-forwarded-proto") == "http" else "https",
         "wsgi.input": io.BytesIO(octets),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
@@ -1301,10 +1301,11 @@ def _environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
         "wsgi.run_once": False,
     }
     for name, value in headers.items():
-        if name == "content-type":
-            environ["CONTENT_TYPE"] = value
-        elif name not in ("content-length", "transfer-encoding"):  # the body is here, whole
-            environ["HTTP_" + name.upper().replace("-", "_")] = value
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = value
+        elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):  # the body is here, whole
+            environ[f"HTTP_{key}"] = value
     return environ
 
 
