@@ -1,5 +1,6 @@
 # Development. Running the proxy takes none of this: python spiffproxy.py
 PYTHON ?= python3
+DIST = dist
 VENV = .venv/$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 PYTHONS = $(shell ls -d "$$(pyenv root 2>/dev/null)"/versions/3.*/bin/python 2>/dev/null | grep -vE '/3\.[0-8]\.')
 
@@ -8,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY = $(CURDIR)/$(VENV)/hypothesis
 
-.PHONY: help run test test-all lint types minimum check bench soak clean
+.PHONY: help run test test-all lint types minimum check bench soak zip pyz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +41,12 @@ bench: $(VENV)/test ## measure the costs that the README names
 
 soak: $(VENV)/test ## put everything at once on the server, for ten minutes (SECONDS=… for others)
 	$(VENV)/bin/python tests/soak.py
+
+zip: ## make dist/spiffproxy-lambda.zip for AWS Lambda (CONNECTORS=… names a folder of your own)
+	$(PYTHON) .ci/pack.py "$(DIST)/spiffproxy-lambda.zip" $(if $(CONNECTORS),"$(CONNECTORS)")
+
+pyz: ## make dist/spiffproxy.pyz, the proxy in one file (CONNECTORS=… as above)
+	$(PYTHON) .ci/pack.py "$(DIST)/spiffproxy.pyz" $(if $(CONNECTORS),"$(CONNECTORS)")
 
 clean: ## remove what the tools made
 	rm -rf .venv build dist .hypothesis .pytest_cache

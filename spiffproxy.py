@@ -660,7 +660,8 @@ def _may_hold_connectors(folder: str) -> bool:
 
 def _extend_sys_path(folders: list[str]) -> None:
     """Put `folders` in front, and what is bundled with this module behind all that is installed."""
-    bundled = str(Path(__file__).absolute().parent / "connectors")
+    home = Path(__file__).absolute().parent
+    bundled = str((home if home.is_dir() else home.parent) / "connectors")  # beside an archive that holds the module
     others = [entry for entry in sys.path if entry not in folders]
     if bundled not in others and Path(bundled).is_dir():
         others.append(bundled)

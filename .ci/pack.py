@@ -1,0 +1,62 @@
+"""Pack the proxy with its connectors into one archive that needs nothing but Python, of the same bytes each time.
+
+    python .ci/pack.py dist/spiffproxy.pyz [FOLDER]
+    python .ci/pack.py dist/spiffproxy-lambda.zip [FOLDER]
+
+A connector in FOLDER goes in as well, in place of a bundled one of its name.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file knows
+MODE = 0o100644
+STARTERS = {
+    ".pyz": ("__main__.py", "import sys\n\nfrom spiffproxy import main\n\nsys.exit(main())\n"),
+    ".zip": ("lambda_function.py", "from spiffproxy import lambda_handler\n"),
+}
+
+
+def collect(folders: list[Path]) -> dict[str, bytes]:
+    """Return the files of the packages in the folders, by their names in the archive."""
+    packages = {entry.name: entry for folder in folders for entry in folder.iterdir()}
+    files = {}
+    for name, entry in packages.items():
+        for path in [entry, *entry.rglob("*")]:
+            inside = Path(name, path.relative_to(entry))
+            if path.is_file() and not is_left_out(inside):
+                files[inside.as_posix()] = path.read_bytes()
+    return files
+
+
+def is_left_out(path: Path) -> bool:
+    return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+
+
+def pack(target: Path, files: dict[str, bytes]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in sorted(files.items()):
+            info = zipfile.ZipInfo(name, DATE)
+            info.create_system, info.external_attr = 3, MODE << 16  # as on Unix, wherever it is packed
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED, 9)
+
+
+def main(target: str, *folders: str) -> str | None:
+    for folder in folders:
+        if not any(Path(folder).glob("connector_*")):
+            return f"there is no connector_… in {folder}"
+    files = collect([ROOT / "connectors", *map(Path, folders)])
+    starter, source = STARTERS[Path(target).suffix]
+    files.update({"spiffproxy.py": (ROOT / "spiffproxy.py").read_bytes(), starter: source.encode()})
+    pack(Path(target), files)
+    print(f"{target}: {Path(target).stat().st_size} bytes")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
