@@ -6,10 +6,10 @@ PYTHONS = $(shell ls -d "$$(pyenv root 2>/dev/null)"/versions/3.*/bin/python 2>/
 
 # bytecode is kept, and kept out of the tree, as is what Hypothesis writes
 export PYTHONDONTWRITEBYTECODE =
-export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
-export HYPOTHESIS_STORAGE_DIRECTORY = $(CURDIR)/$(VENV)/hypothesis
+export PYTHONPYCACHEPREFIX = $(abspath $(VENV))/pycache
+export HYPOTHESIS_STORAGE_DIRECTORY = $(abspath $(VENV))/hypothesis
 
-.PHONY: help run test test-all lint types minimum check bench soak zip pyz clean
+.PHONY: help run test test-all lint types minimum check bench soak zip pyz wheel clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,15 @@ zip: ## make dist/spiffproxy-lambda.zip for AWS Lambda (CONNECTORS=… names a f
 
 pyz: ## make dist/spiffproxy.pyz, the proxy in one file (CONNECTORS=… as above)
 	$(PYTHON) .ci/pack.py "$(DIST)/spiffproxy.pyz" $(if $(CONNECTORS),"$(CONNECTORS)")
+
+# from a copy, so that nothing gets in that an earlier build has left
+wheel: $(VENV)/test ## make dist/spiffproxy-<version>-py3-none-any.whl
+	rm -rf build/wheel
+	mkdir -p build/wheel
+	cp -R pyproject.toml README.md spiffproxy.py connectors build/wheel
+	umask 022; SOURCE_DATE_EPOCH=315532800 $(VENV)/bin/python -m pip wheel --quiet --no-deps --no-index \
+		--no-build-isolation --wheel-dir "$(DIST)" build/wheel
+	rm -rf build/wheel
 
 clean: ## remove what the tools made
 	rm -rf .venv build dist .hypothesis .pytest_cache
