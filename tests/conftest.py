@@ -152,10 +152,10 @@ def http_call(make_http_call):
 class _Server:
     """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
 
-    def __init__(self, *arguments, python=(sys.executable,), cwd=None, **environ):
+    def __init__(self, *arguments, python=(sys.executable,), module=MODULE, cwd=None, **environ):
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
         self.process = subprocess.Popen(
-            [*python, str(MODULE), "--port", "0", *arguments],
+            [*python, str(module), "--port", "0", *arguments],
             cwd=cwd,
             env={**clean, **environ},
             stdin=subprocess.DEVNULL,
