@@ -1,6 +1,6 @@
 """Measure what the proxy costs. Run by `make bench`; prints ratios, so that machines compare. Asserts nothing.
 
-With bytecode compiled and logging off; medians of several rounds, the things compared taking turns.
+With bytecode compiled, but for AWS Lambda, and logging off; medians of several rounds, the things compared taking turns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -189,6 +190,47 @@ def bench_start():
     print(f"start to first answer               {ratio:.2f} × a bare wsgiref server ({milliseconds:.0f} ms)")
 
 
+INVOKE = """
+import sys
+from lambda_function import lambda_handler
+method, path, body = sys.argv[1:]
+event = {"rawPath": path, "requestContext": {"http": {"method": method}}, "body": body}
+answer = lambda_handler({**event, "headers": {"content-type": "application/json"}}, None)
+assert answer["statusCode"] == 200, answer
+print("answered", flush=True)
+"""
+
+
+def bench_lambda():
+    """Compare what a new process takes for its first answer, from the unpacked zip, with a Python that does nothing."""
+    # Lambda's folder is read-only: what is in there is compiled each time, which the standard library is not
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": ""}
+    with tempfile.TemporaryDirectory() as folder, upstream() as port:
+        archive = Path(folder) / "spiffproxy-lambda.zip"
+        subprocess.run(
+            [sys.executable, str(ROOT / ".ci" / "pack.py"), str(archive)], check=True, stdout=subprocess.DEVNULL
+        )
+        shutil.unpack_archive(archive, folder)
+
+        def seconds(*arguments):
+            start = time.perf_counter()
+            python = [sys.executable, "-S", "-c", *arguments]
+            with subprocess.Popen(python, cwd=folder, env=environ, stdout=subprocess.PIPE) as process:
+                process.stdout.readline()
+                return time.perf_counter() - start
+
+        body = json.dumps({"url": f"http://127.0.0.1:{port}/"})
+        results = take_turns(
+            25,
+            bare=lambda: seconds("pass"),
+            list=lambda: seconds(INVOKE, "GET", "/v1/commands", ""),
+            call=lambda: seconds(INVOKE, "POST", "/v1/do/http/GetRequest", body),
+        )
+    for title, name in ("/v1/commands", "list"), ("http/GetRequest", "call"):
+        print(f"Lambda, first {title:15}       {results[name] / results['bare']:.1f} × python -S -c pass", end=" ")
+        print(f"({results[name] * 1000:.0f} ms)")
+
+
 MEMORY = """
 import bench, json, logging, resource, sys
 logging.disable()
@@ -234,9 +276,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[1])
-server.socket = context.wrap_socket(server.socket, server_side=True)
+for certificate in sys.argv[1:]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
@@ -252,12 +295,19 @@ def bench_http():
         authority.cert_pem.write_to_path(str(bundle))
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(own))
         os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(bundle)
-        process = subprocess.Popen([sys.executable, "-c", UPSTREAM, str(own)], stdout=subprocess.PIPE, text=True)
-        try:
-            compare_clients(int(process.stdout.readline()))
-        finally:
-            process.kill()
-            process.wait()
+        with upstream(str(own)) as port:
+            compare_clients(port)
+
+
+@contextlib.contextmanager
+def upstream(*certificate):
+    """Start a server that answers every GET, and yield its port."""
+    process = subprocess.Popen([sys.executable, "-c", UPSTREAM, *certificate], stdout=subprocess.PIPE, text=True)
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def compare_clients(port):
@@ -421,6 +471,6 @@ def rate(port, data, *, clients, seconds):
 
 if __name__ == "__main__":
     logging.disable()
-    for measure in bench_calls, bench_start, bench_memory, bench_http, bench_server:
+    for measure in bench_calls, bench_start, bench_lambda, bench_memory, bench_http, bench_server:
         if sys.argv[1:] in ([], [measure.__name__]):
             measure()
