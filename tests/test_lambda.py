@@ -66,11 +66,14 @@ def function_url(*, method="GET", path="/", query=(), headers=None, cookies=None
 
 
 def http_api(*, stage="$default", route="$default", path="/", **request):
-    """Of an HTTP API: like that of a function URL, but the path is decoded, and begins with the stage."""
+    """Of an HTTP API: like that of a function URL, but the path is decoded and begins with the stage, and the cookies
+    are in one place alone.
+    """
     whole = unquote(path if stage == "$default" else f"/{stage}{path}")
     event = function_url(path=whole, **request)
     event["requestContext"].update(stage=stage, domainName="abc.execute-api.eu-central-1.amazonaws.com", routeKey=route)
     event["routeKey"] = route
+    event["headers"].pop("cookie", None)
     if route == "ANY /{proxy+}":
         event["pathParameters"] = {"proxy": unquote(path)[1:]}
     return event
@@ -202,6 +205,7 @@ def handle(event):
     answer = json.loads(json.dumps(lambda_handler(json.loads(json.dumps(event)), None)))
     assert set(answer) == {"statusCode", "body", "isBase64Encoded", *expected_keys(event)}
     assert {type(value) for value in answer.get("headers", {}).values()} <= {str}
+    assert not answer.get("cookies") or "Set-Cookie" not in answer["headers"]
     assert {type(value) for value in answer.get("multiValueHeaders", {}).values()} <= {list}
     assert (type(answer["statusCode"]), type(answer["body"])) == (int, str)
     assert type(answer["isBase64Encoded"]) is bool
@@ -325,6 +329,8 @@ def test_a_stage_is_a_whole_segment_and_stands_once(handler):
     for event in http_api(stage="dev") | {"rawPath": "/developers"}, http_api(stage="v1", path="/v1/v1/liveness"):
         assert handler(event)["statusCode"] == 404
     assert handler(http_api(stage="v1", path="/v1/liveness"))["statusCode"] == 200
+    event = rest_api(stage="v1", path="/v1/auths") | {"resource": "/v1/auths", "pathParameters": None}
+    assert handler(event)["statusCode"] == 200
 
 
 @ways
