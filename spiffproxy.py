@@ -307,7 +307,8 @@ def _read_secret(values: Mapping[str, Any], name: str) -> bytes:
 
 def _choose(values: Mapping[str, Any], name: str, choices: list[str]) -> str:
     """Return one of the choices; the first is the default."""
-    text = _text(values, name, choices[0]).lower()
+    is_bool = isinstance(values.get(name), bool)  # as a config file may have it
+    text = str(values[name]).lower() if is_bool else _text(values, name, choices[0]).lower()
     if text not in choices:
         raise _SettingError(f"{name} is {text!r}; it may be {' or '.join(choices)}")
     return text
@@ -814,7 +815,7 @@ def _encode_response(response: Any) -> bytes:
     if isinstance(response, str):
         return response.encode()
     if isinstance(response, bytes):
-        return response
+        return bytes(response)  # which may be of another class, and servers want this one
     return _encode_json(dict(response) if isinstance(response, Mapping) else response)
 
 
@@ -1134,7 +1135,7 @@ class Proxy:
 
     def _show_index(self, environ: WSGIEnvironment, _: list[str]) -> _Reply:
         text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
-        return _Reply(200, text.encode(), "text/plain; charset=utf-8")
+        return _Reply(200, text.encode("latin-1"), "text/plain; charset=utf-8")  # the octets of WSGI
 
     def _show_liveness(self, *_: object) -> _Reply:
         return _Reply(200, b'{"ok": true}')

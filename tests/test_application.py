@@ -27,6 +27,8 @@ def test_mounted_under_a_prefix(app):
     """As part of another application, the path is what comes behind SCRIPT_NAME."""
     environ = {"SCRIPT_NAME": "/connectors"}
     assert app.get("/", extra_environ=environ).text.endswith(" /connectors/v1/commands\n")
+    odd = {"SCRIPT_NAME": "/b\u00c3\u00bccher"}  # octets of UTF-8, one a letter, as PEP 3333 has it
+    assert app.get("/", extra_environ=odd).text.endswith(" /bücher/v1/commands\n")
     assert app.get("", extra_environ=environ).status_int == 200
     assert app.post_json(ECHO, {"value": 1}, extra_environ=environ).json["command_response"]["body"]["value"] == 1
 

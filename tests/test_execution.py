@@ -31,6 +31,7 @@ def returning(make_command, expression, status=200):
         ("{'response': True}", 200, JSON, b"true"),
         ("{'response': None}", 200, JSON, b""),
         ("{'response': b'\\x00\\xff', 'mimetype': 'image/png'}", 200, "image/png", b"\x00\xff"),
+        ("{'response': type('B', (bytes,), {})(b'x')}", 200, JSON, b"x"),
         ("{'response': types.MappingProxyType({'a': 1})}", 200, JSON, b'{"a": 1}'),
         ("{'response': {'a': 1}, 'status': 404}", 404, JSON, b'{"a": 1}'),
         ("{'response': 'x', 'status': 299}", 299, JSON, b"x"),

@@ -134,3 +134,9 @@ def test_settings_do_not_show_their_secrets():
     """Not even where somebody prints the application's state."""
     proxy = Proxy({API_KEY: "s3cret-key", "PASSWORD": "s3cret-too"})
     assert "s3cret" not in repr(vars(proxy))
+
+
+@pytest.mark.parametrize(("value", "status"), [("True", 404), ("False", 401), ("'yes'", 404), ("0", 401)])
+def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
+    (tmp_path / "config.py").write_text(f"CONNECTOR_PROXY_TYPEAHEAD_PUBLIC = {value}\n")
+    make_app(CONFIG=tmp_path / "config.py", API_KEY="k").get("/v1/typeahead/nothing", status=status)
