@@ -119,8 +119,8 @@ def test_connectors_of_ones_own_go_in_too(sources, tmp_path):
         assert {"connector_mine/commands/hello.py", "helper.py", "connector_http/url.py"} <= names
         assert "connector_smtp/mail.py" not in names
     out = run(sys.executable, dist / PYZ, "list", cwd=tmp_path)
-    assert "  mine/Hello\n" in out
-    assert "  smtp/Hello\n" in out
+    assert "  mine/Hello()\n" in out
+    assert "  smtp/Hello()\n" in out
     message = f"there is no connector_… in {folder / 'connector_mine'}\n"
     assert message in make(sources, "pyz", f"CONNECTORS={folder / 'connector_mine'}", f"DIST={dist}", status=2)
 
@@ -178,15 +178,15 @@ def test_the_pyz_runs_from_any_folder(pyz, tmp_path, upstream, place, flags):
     cwd = tmp_path / place
     archive = os.path.relpath(pyz, cwd)
     out = run(sys.executable, *flags, archive, "list", cwd=cwd)
-    assert "  http/GetRequest " in out
-    assert "  smtp/SendEmail " in out
+    assert "  http/GetRequest(" in out
+    assert "  smtp/SendEmail(" in out
     out = run(sys.executable, *flags, archive, "call", "http/GetRequest", f"url={upstream.url}", cwd=cwd)
     assert json.loads(out) == {"ok": True}
 
 
 def test_the_pyz_finds_the_connectors_beside_it(pyz, tmp_path):
     write_connector(pyz.parent / "connectors")
-    assert "  mine/Hello\n" in run(sys.executable, "-S", pyz, "list", cwd=tmp_path)
+    assert "  mine/Hello()\n" in run(sys.executable, "-S", pyz, "list", cwd=tmp_path)
     out = run(sys.executable, "-S", pyz, "call", "mine/Hello", cwd=tmp_path)
     assert out == f"{pyz.parent}/connectors/connector_mine/commands/hello.py\n"
 
@@ -200,7 +200,7 @@ def test_the_pyz_serves(pyz, tmp_path, start_server, upstream):
     )
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer) == {"ok": True}
-    assert "connectors: http, smtp;" in server.first_line
+    assert "connectors: http, smtp, xero;" in server.first_line
 
 
 # --- the wheel ---
@@ -230,8 +230,8 @@ def test_the_wheel_holds_every_package_and_asks_for_nothing(built):
 def test_the_wheel_installs_the_program(installed, tmp_path, program):
     program = [installed / program[0], *program[1:]]
     out = run(*program, "list", cwd=tmp_path)
-    assert "  http/GetRequest " in out
-    assert "  smtp/SendEmail " in out
+    assert "  http/GetRequest(" in out
+    assert "  smtp/SendEmail(" in out
     assert run(*program, "--version", cwd=tmp_path) == f"{__version__}\n"
 
 

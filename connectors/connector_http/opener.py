@@ -10,14 +10,16 @@ import socket
 import ssl
 import urllib.request
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from connector_http.connections import Answer, Connection, Stream, connect_tcp, take_idle, wrap_tls
 from connector_http.errors import RequestError
 from connector_http.hosts import AllowedHosts
 from connector_http.url import Url, parse_url
+
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
 
 _MAX_REDIRECTS = 30  # as many as `requests` follows
 _TWICE = {"GET", "HEAD", "PUT", "DELETE"}  # may be sent again where a kept connection turns out to be dead
@@ -193,6 +195,8 @@ class _Redirect(urllib.request.BaseHandler):
         next_hop = _follow(hop, answer.status, location)
         hop.call.logs.append(f"{hop.method} {hop.url.shown()}: {answer.status} to {next_hop.url.shown()}")
         if hop.cookies is not None or "Set-Cookie" in answer.headers:
+            from http.cookiejar import CookieJar  # takes its time, and few redirects set a cookie
+
             next_hop.cookies = hop.cookies or CookieJar()
             next_hop.cookies.extract_cookies(answer, hop)
             next_hop.cookies.add_cookie_header(next_hop)
