@@ -853,14 +853,17 @@ def _describe_app(entry: _Entry, config: Mapping[str, Any]) -> _App:
     return app
 
 
-def _begin_sign_in(app: _App, entry_id: str, redirect_url: str, callback: str, key: bytes) -> _Reply:
-    """Send the browser to the provider."""
+def _begin_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> _Reply:
+    """Send the browser to the provider; raise a refusal where the tokens may not be sent where it wants them."""
+    redirect_url = _read_redirect_url(environ.get("QUERY_STRING", ""))
+    _check_redirect_url(redirect_url, settings.auth_redirect_urls)
+    app, callback = _describe_app(entry, settings.config), _callback(entry, environ, settings)
     verifier = _base64url(os.urandom(32))
-    attempt = [entry_id, redirect_url, verifier, int(time.time()) + _SIGN_IN_SECONDS]
+    attempt = [entry.id, redirect_url, verifier, int(time.time()) + _SIGN_IN_SECONDS]
     cookie = _base64url(_encode_json(attempt))
     if len(cookie) > _MAX_COOKIE:
         raise _Refusal(400, "invalid_redirect_url", f"The redirect_url is too long: {len(redirect_url)} characters")
-    state = _sign(cookie, key)
+    state = _sign(cookie, settings.secret_key)
     query = {
         "response_type": "code",
         "client_id": app.client_id,
@@ -871,6 +874,43 @@ def _begin_sign_in(app: _App, entry_id: str, redirect_url: str, callback: str, k
         "code_challenge_method": "S256",
     }
     return _redirect(app.authorization_url, query, _set_cookie(state, cookie, callback, _SIGN_IN_SECONDS))
+
+
+def _end_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> _Reply:
+    """Exchange the code that the browser brings for the token set, and send the browser on with that."""
+    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    state, callback = query.get("state", ""), _callback(entry, environ, settings)
+    redirect_url, verifier = _read_attempt(environ, state, entry.id, settings.secret_key)
+    _check_redirect_url(redirect_url, settings.auth_redirect_urls)
+    if "code" not in query:
+        words = _read_words(query) or "it gave no code, and no reason"
+        raise _Refusal(400, "sign_in_refused", f"The provider has not signed you in: {words}")
+    token_set = _fetch_token_set(_describe_app(entry, settings.config), query["code"], callback, verifier)
+    return _redirect(redirect_url, {"response": json.dumps(token_set)}, _set_cookie(state, "", callback, 0))
+
+
+def _callback(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> str:
+    base = settings.public_url or application_uri(environ).rstrip("/")
+    return f"{base}/v1/auth/{entry.id}/callback"
+
+
+def _read_redirect_url(query: str) -> str:
+    """Return the URL, which SpiffArena's page puts there without escaping, a query of its own included."""
+    url = query.partition("redirect_url=")[2]
+    return url if "://" in url.partition("&")[0] else unquote(url.partition("&")[0])
+
+
+def _check_redirect_url(url: str, places: tuple[_Place, ...]) -> None:
+    """Raise a refusal where tokens may not be sent to a URL; it says no more than the host, for a URL has a token."""
+    try:
+        place = _read_place(url)
+    except ValueError as error:
+        raise _Refusal(400, "invalid_redirect_url", f"The redirect_url cannot be used: {error}") from None
+    if not any(allowed.holds(place) for allowed in places):
+        name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
+        reason = f"it is not within {name}" if places else f"{name} is unset"
+        message = f"Tokens may not be sent to this redirect_url, on {place.origin[1]}: {reason} (ask the operator)"
+        raise _Refusal(403, "redirect_url_not_allowed", message)
 
 
 def _read_attempt(environ: WSGIEnvironment, state: str, entry_id: str, key: bytes) -> tuple[str, str]:
@@ -1137,55 +1177,16 @@ class Proxy:
         text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
         return _Reply(200, text.encode("latin-1"), "text/plain; charset=utf-8")  # the octets of WSGI
 
-    def _show_liveness(self, *_: object) -> _Reply:
-        return _Reply(200, b'{"ok": true}')
-
-    def _list_commands(self, *_: object) -> _Reply:
-        return _Reply(200, self._connectors.list_entries("commands"))
-
-    def _list_auths(self, *_: object) -> _Reply:
-        return _Reply(200, self._connectors.list_entries("auths"))
-
     def _suggest(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
         entry = self._connectors.find_typeahead(*names)
         query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
         return _suggest(entry, query, self._settings.config, self._slots)
 
     def _begin_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        entry = self._connectors.find("auths", *names)
-        redirect_url = self._check_redirect_url(_read_redirect_url(environ.get("QUERY_STRING", "")))
-        app = _describe_app(entry, self._settings.config)
-        return _begin_sign_in(app, entry.id, redirect_url, self._callback(environ, entry), self._settings.secret_key)
+        return _begin_sign_in(self._connectors.find("auths", *names), environ, self._settings)
 
     def _end_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        entry = self._connectors.find("auths", *names)
-        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-        state, callback = query.get("state", ""), self._callback(environ, entry)
-        redirect_url, verifier = _read_attempt(environ, state, entry.id, self._settings.secret_key)
-        if "code" not in query:
-            words = _read_words(query) or "it gave no code, and no reason"
-            raise _Refusal(400, "sign_in_refused", f"The provider has not signed you in: {words}")
-        app = _describe_app(entry, self._settings.config)
-        token_set = _fetch_token_set(app, query["code"], callback, verifier)
-        response = {"response": json.dumps(token_set)}
-        return _redirect(self._check_redirect_url(redirect_url), response, _set_cookie(state, "", callback, 0))
-
-    def _callback(self, environ: WSGIEnvironment, entry: _Entry) -> str:
-        base = self._settings.public_url or application_uri(environ).rstrip("/")
-        return f"{base}/v1/auth/{entry.id}/callback"
-
-    def _check_redirect_url(self, url: str) -> str:
-        """Return it where tokens may be sent there; the message says no more than its origin, for it holds a token."""
-        name, places = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS", self._settings.auth_redirect_urls
-        try:
-            place = _read_place(url)
-        except ValueError as error:
-            raise _Refusal(400, "invalid_redirect_url", f"The redirect_url cannot be used: {error}") from None
-        if not any(allowed.holds(place) for allowed in places):
-            reason = f"it is not within {name}" if places else f"{name} is unset"
-            message = f"Tokens may not be sent to this redirect_url, on {place.origin[1]}: {reason} (ask the operator)"
-            raise _Refusal(403, "redirect_url_not_allowed", message)
-        return url
+        return _end_sign_in(self._connectors.find("auths", *names), environ, self._settings)
 
     def _do(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
         environ.get("spiffproxy.log", {})["command"] = "/".join(names)  # the built-in server's
@@ -1202,25 +1203,22 @@ def _wants_page(environ: WSGIEnvironment) -> bool:
     return bool(is_sign_in) and "text/html" in environ.get("HTTP_ACCEPT", "").lower()
 
 
-def _read_redirect_url(query: str) -> str:
-    """Return the URL, which SpiffArena's page puts there without escaping, a query of its own included."""
-    url = query.partition("redirect_url=")[2]
-    return url if "://" in url.partition("&")[0] else unquote(url.partition("&")[0])
-
-
 class _Route(NamedTuple):
     methods: tuple[str, ...]
     answer: Callable[[Proxy, WSGIEnvironment, list[str]], _Reply]
     guarded: bool = False  # asks for the key
 
 
+_ALIVE = _Reply(200, b'{"ok": true}')
 _GET, _POST = ("GET", "HEAD", "OPTIONS"), ("POST", "OPTIONS")
 _ROUTES = {
     "": _Route(_GET, Proxy._show_index),
-    "liveness": _Route(_GET, Proxy._show_liveness),
-    "v1/liveness": _Route(_GET, Proxy._show_liveness),
-    "v1/commands": _Route(_GET, Proxy._list_commands, guarded=True),
-    "v1/auths": _Route(_GET, Proxy._list_auths, guarded=True),
+    "liveness": _Route(_GET, lambda *_: _ALIVE),
+    "v1/liveness": _Route(_GET, lambda *_: _ALIVE),
+    "v1/commands": _Route(
+        _GET, lambda proxy, *_: _Reply(200, proxy._connectors.list_entries("commands")), guarded=True
+    ),
+    "v1/auths": _Route(_GET, lambda proxy, *_: _Reply(200, proxy._connectors.list_entries("auths")), guarded=True),
     "v1/do/*/*": _Route(_POST, Proxy._do, guarded=True),
     "v1/typeahead/*": _Route(_GET, Proxy._suggest, guarded=True),
     "v1/auth/*/*": _Route(("GET", "OPTIONS"), Proxy._begin_sign_in),  # a browser follows it, and has no key
