@@ -26,6 +26,7 @@ Commands (* required)
 """
 BROKEN = """
 Authentications
+  example/OldSignIn()
   example/SignIn()
   xero/OAuth()
 

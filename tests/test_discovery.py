@@ -24,8 +24,8 @@ def ids(app, path="/v1/commands"):
 def test_what_the_example_offers(app):
     """Connectors by name, modules by name, classes by name; the broken ones are not there."""
     assert ids(app) == ["example/CombineStrings", "example/Echo", "example/Fail", *STATUS, "example/Wait", "half/Good"]
-    assert ids(app, "/v1/auths") == ["example/SignIn"]
-    assert app.get("/v1/auths").json == [{"id": x, "parameters": []} for x in ("example/SignIn", "xero/OAuth")]
+    auths = ["example/OldSignIn", "example/SignIn", "xero/OAuth"]
+    assert app.get("/v1/auths").json == [{"id": auth, "parameters": []} for auth in auths]
     everything = [entry["id"].split("/")[0] for entry in app.get("/v1/commands").json]
     assert sorted(set(everything)) == list(dict.fromkeys(everything)) == ["example", "half", "http", "smtp", "xero"]
     described = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}

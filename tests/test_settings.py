@@ -28,6 +28,26 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("CONFIG", "/no/such/file.py", "No such file"),
         ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin; write https://host"),
         ("CORS_ORIGINS", "a.example", "'a.example' is no origin"),
+        ("PUBLIC_URL", "proxy.example", "'proxy.example' cannot be used: it is no http or https URL"),
+        ("PUBLIC_URL", "ftp://proxy.example", "no http or https URL"),
+        ("PUBLIC_URL", "https://", "no http or https URL"),
+        ("PUBLIC_URL", "https://proxy.example:http", "cannot be used"),
+        ("PUBLIC_URL", "https://proxy.example/?a=b", "it has more than scheme, host, port and path"),
+        ("PUBLIC_URL", "https://proxy.example/#a", "it has more than"),
+        ("PUBLIC_URL", "https://proxy.example/;a", "it has more than"),
+        ("PUBLIC_URL", "https://jane@proxy.example", "it has user information"),
+        ("PUBLIC_URL", "https://proxy.example/a b", "a blank or another odd character"),
+        (
+            "AUTH_REDIRECT_URLS",
+            "https://a.example, b.example",
+            "'b.example' cannot be used: it is no http or https URL",
+        ),
+        ("AUTH_REDIRECT_URLS", "*", "no http or https URL"),
+        ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
+        ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
+        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or on or"),
+        ("SECRET_KEY", "", "set but empty"),
+        ("SECRET_KEY", " ", "set but empty"),
         ("API_KEY", "", "set but empty"),
         ("API_KEY", " \t", "set but empty"),
         ("API_KEY_FILE", "", "set but empty"),
@@ -49,7 +69,19 @@ def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value, words, mo
 
 
 @pytest.mark.parametrize(
-    "name", ["PORT", "THREADS", "MAX_REQUEST_BYTES", "CONNECTORS", "CONFIG", "CORS_ORIGINS", "HOST"]
+    "name",
+    [
+        "PORT",
+        "THREADS",
+        "MAX_REQUEST_BYTES",
+        "CONNECTORS",
+        "CONFIG",
+        "CORS_ORIGINS",
+        "HOST",
+        "PUBLIC_URL",
+        "AUTH_REDIRECT_URLS",
+        "TYPEAHEAD_PUBLIC",
+    ],
 )
 def test_an_empty_setting_is_an_unset_one(imports, name):
     """As container files write it, `NAME=${NAME:-}`; the key alone is too dangerous for that."""
@@ -132,7 +164,8 @@ def test_a_variable_of_the_environment_hides_that_of_the_file(make_command, tmp_
 
 def test_settings_do_not_show_their_secrets():
     """Not even where somebody prints the application's state."""
-    proxy = Proxy({API_KEY: "s3cret-key", "PASSWORD": "s3cret-too"})
+    secrets = {API_KEY: "s3cret-key", "CONNECTOR_PROXY_SECRET_KEY": "s3cret-as-well", "PASSWORD": "s3cret-too"}
+    proxy = Proxy(secrets)
     assert "s3cret" not in repr(vars(proxy))
 
 
