@@ -336,13 +336,15 @@ class _Place(NamedTuple):
 def _read_place(url: str) -> _Place:
     """Raise ValueError for what is no http or https URL, or what others might read in another way than we do."""
     parts = urlsplit(url)
-    path = unquote(parts.path)
-    if not re.fullmatch("[!-~]+", url) or "\\" in url + path or "@" in parts.netloc or "/.." in path:
+    odd = re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", unquote(parts.path))
+    if odd or "@" in parts.netloc:
         raise ValueError("it has user information, a backslash, .., a blank or another odd character")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
+    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
         raise ValueError("it is no http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return _Place((parts.scheme, parts.hostname, port), path.strip("/").split("/") if path.strip("/") else [])
+    segments = [unquote(segment) for segment in parts.path.rstrip("/").split("/")[1:]]
+    return _Place((parts.scheme, str(parts.hostname), port), segments)
 
 
 def _read_redirect_urls(values: Mapping[str, Any]) -> Iterator[_Place]:

@@ -474,6 +474,8 @@ def test_a_redirect_url_within_the_setting(make_proxy, url):
         "https://arena.example/ap",
         "https://arena.example/APP",
         "https://arena.example/x/app",
+        "https://arena.example//app",
+        "https://arena.example/app%2Fx",
         "https://arena.example/app;x",
         "https://arena.example/?/app",
         "https://arena.example?/app",
@@ -512,6 +514,7 @@ def test_a_redirect_url_that_is_not_within_the_setting(make_proxy, url):
         "https://jane:password@arena.example/app",
         "https://arena.example@evil.example/app",
         "https://@arena.example/app",
+        "https://arena.example%40evil.example/app",
         "https://arena.example\\@evil.example/app",
         "https://arena.example\\.evil.example/app",
         "https:\\\\arena.example\\app",
@@ -526,6 +529,8 @@ def test_a_redirect_url_that_is_not_within_the_setting(make_proxy, url):
         "https://arena.example/app%2f..%2fx",
         "https://arena.example/app/..;/x",
         "https://arena.example/app/\n../x",
+        "https://arena.example/app/%00",
+        "https://arena.example/app/%0d%0aSet-Cookie:a=b",
         "https://arena.example/app\r\nSet-Cookie: a=b",
         "https://arena.example\t.evil.example/app",
         "https://arena.example /app",
@@ -539,10 +544,12 @@ def test_a_redirect_url_that_is_not_within_the_setting(make_proxy, url):
         "https://arena.example:+443/app",
         "https://arena.example:4_43/app",
         "https://arena.example:443:443/app",
+        "https://arena.example:0/app",
         "https://[arena.example]/app",
         "https://evil.example[arena.example]/app",
         "https://[arena.example]evil.example/app",
         "https://[::1/app",
+        "https://arena.example,evil.example/app",
         "https:arena.example/app",
         "https:/arena.example/app",
         "https:///arena.example/app",
@@ -563,6 +570,12 @@ def test_a_redirect_url_that_is_none(make_proxy, url):
     assert answer.json == error_reply("invalid_redirect_url", "The redirect_url cannot be used: ")
     assert JWT not in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("query", ["", "?", "?redirect_url", "?redirect_url=", "?redirect_url=&x=1", "?url=https://a"])
+def test_without_a_redirect_url(proxy, query):
+    answer = proxy.get(SIGN_IN + query, status=400)
+    assert answer.json == error_reply("invalid_redirect_url", "it is no http or https URL")
 
 
 @pytest.mark.parametrize("setting", [{}, {"CONNECTOR_PROXY_AUTH_REDIRECT_URLS": " "}])

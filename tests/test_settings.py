@@ -43,6 +43,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
             "'b.example' cannot be used: it is no http or https URL",
         ),
         ("AUTH_REDIRECT_URLS", "*", "no http or https URL"),
+        ("AUTH_REDIRECT_URLS", "https://*.example", "no http or https URL"),
         ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
         ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
         ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or on or"),
