@@ -350,21 +350,24 @@ def _read_place(url: str) -> _Place:
 def _read_redirect_urls(values: Mapping[str, Any]) -> Iterator[_Place]:
     name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
     for url in _text(values, name).replace(",", " ").split():
-        try:
-            yield _read_place(url)
-        except ValueError as error:
-            raise _SettingError(f"{name}: {url!r} cannot be used: {error}") from None
+        yield _read_base(name, url)
 
 
 def _read_public_url(values: Mapping[str, Any]) -> str:
     name = "CONNECTOR_PROXY_PUBLIC_URL"
     url = _text(values, name)
+    if url:
+        _read_base(name, url)
+    return url.rstrip("/")
+
+
+def _read_base(name: str, url: str) -> _Place:
     try:
-        if url and (_read_place(url) and re.search("[?#;]", url)):
+        if re.search("[?#;]", url):
             raise ValueError("it has more than scheme, host, port and path")
+        return _read_place(url)
     except ValueError as error:
         raise _SettingError(f"{name}: {url!r} cannot be used: {error}") from None
-    return url.rstrip("/")
 
 
 def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:

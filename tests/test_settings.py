@@ -45,6 +45,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("AUTH_REDIRECT_URLS", "*", "no http or https URL"),
         ("AUTH_REDIRECT_URLS", "https://*.example", "no http or https URL"),
         ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
+        ("AUTH_REDIRECT_URLS", "https://a.example/b?token=", "it has more than scheme, host, port and path"),
         ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
         ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or on or"),
         ("SECRET_KEY", "", "set but empty"),
