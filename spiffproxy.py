@@ -896,7 +896,12 @@ def _end_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -
 
 def _callback(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> str:
     base = settings.public_url or application_uri(environ).rstrip("/")
-    return f"{base}/v1/auth/{entry.id}/callback"
+    callback = f"{base}/v1/auth/{quote(entry.id)}/callback"
+    try:
+        _read_base("The Host header", callback)
+    except _SettingError as error:
+        raise _Refusal(400, "bad_request", str(error)) from None
+    return callback
 
 
 def _read_redirect_url(query: str) -> str:
@@ -991,8 +996,8 @@ def _redirect(url: str, query: Mapping[str, str], cookie: str) -> _Reply:
 
 def _set_cookie(state: str, value: str, callback: str, seconds: int) -> str:
     """Return a cookie for one sign-in, so that two tabs can do it at once, and for its callback alone."""
-    secure = "; Secure" if callback.startswith("https:") else ""
-    path = urlsplit(callback).path
+    scheme, _, path, _, _ = urlsplit(callback)
+    secure = "; Secure" if scheme == "https" else ""
     return f"{_cookie_name(state)}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
 
 

@@ -260,6 +260,16 @@ def test_the_certificate_of_the_provider_is_checked(make_proxy, provider):
         assert stranger.requests == []
 
 
+def test_an_authentication_with_a_name_beyond_ascii(write_connector, make_app, provider, tmp_path):
+    """Its callback is spelled as the browser will spell it, for the cookie's path is compared with that."""
+    source = "from connector_example.auths.sign_in import SignIn\nclass Ładen(SignIn): pass\n"
+    name = write_connector("", auths__in____init__="", auths__in__a=source)
+    proxy = make_app(f"{tmp_path}:{CONNECTORS}", environ=provider.environ, AUTH_REDIRECT_URLS=ARENA)
+    to_provider = begin(proxy, auth=f"/v1/auth/{name}/%C5%81aden")
+    assert f"; Path=/v1/auth/{name}/%C5%81aden/callback;" in to_provider.headers["Set-Cookie"]
+    proxy.get(agree(to_provider), status=302)
+
+
 # --- what the browser keeps, and what it cannot read ---
 
 
@@ -285,6 +295,7 @@ def test_the_certificate_of_the_provider_is_checked(make_proxy, provider):
             "https://p.example/connectors/v1/auth/example/SignIn/callback",
             "; Secure",
         ),
+        ({"PUBLIC_URL": "HTTPS://p.example"}, {}, "HTTPS://p.example/v1/auth/example/SignIn/callback", "; Secure"),
         (
             {"PUBLIC_URL": "http://p.example:8080"},
             {"wsgi.url_scheme": "https"},
@@ -815,6 +826,13 @@ def test_other_methods(proxy, path):
     for method in "HEAD", "POST", "PUT":
         assert proxy.without_lint.request(path, method=method, status=405).headers["Allow"] == "GET, OPTIONS"
     assert proxy.options(path).status_int == 204
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "a;b", "jane@a", "a/b;Domain=example", "a\r\n b"])
+def test_a_host_that_is_none(proxy, host):
+    """The callback would be built of it."""
+    answer = begin(proxy, extra_environ={"HTTP_HOST": host}, status=400)
+    assert answer.json == error_reply("bad_request", "The Host header: .* cannot be used")
 
 
 def test_nothing_secret_is_in_the_log(start_server, provider):
