@@ -956,12 +956,14 @@ def _fetch_token_set(app: _App, code: str, callback: str, verifier: str) -> dict
     try:
         request = urllib.request.Request(app.access_token_url, urlencode(form).encode(), headers)
         with opener.open(request, timeout=_TOKEN_SECONDS) as answer:
-            text = answer.read(_MAX_TOKEN_BYTES).decode("utf-8", "replace")
+            body = answer.read(_MAX_TOKEN_BYTES + 1)
+        if answer.length or len(body) > _MAX_TOKEN_BYTES:
+            raise HTTPException(f"less than it announced, or more than {_MAX_TOKEN_BYTES} bytes")
     except (OSError, HTTPException, ValueError) as error:
-        message = f"The provider's token endpoint cannot be reached: {getattr(error, 'reason', error)}"
+        message = f"The provider's token endpoint gave no whole answer: {getattr(error, 'reason', error)}"
         raise _Refusal(502, "token_endpoint_failed", message) from None
-    token_set = _parse_token_set(text)
-    if answer.status >= 300 or "access_token" not in token_set:
+    token_set = _parse_token_set(body.decode("utf-8", "replace").strip())
+    if answer.status >= 300 or not token_set.get("access_token"):
         words = _read_words(token_set) or "no token, and no reason"
         raise _Refusal(502, "token_refused", f"The provider's token endpoint answered {answer.status}: {words}")
     return token_set
@@ -972,7 +974,7 @@ def _parse_token_set(text: str) -> dict[str, Any]:
     try:
         token_set = _decode_json(text)
     except (ValueError, RecursionError):
-        token_set = dict(parse_qsl(text))
+        token_set = dict(parse_qsl(text)) if re.fullmatch(r"[^\s<>{}\"']+", text) else {}
     return token_set if isinstance(token_set, dict) else {}
 
 

@@ -240,7 +240,7 @@ def test_a_client_without_a_secret(make_app, provider):
 
 def test_a_form_encoded_token_set(proxy, provider):
     """Which some providers answer with, whatever is asked for."""
-    provider.reply = 200, {"Content-Type": FORM}, b"access_token=t%26+0&scope=read%2Cwrite&token_type=bearer"
+    provider.reply = 200, {"Content-Type": FORM}, b"access_token=t%26+0&scope=read%2Cwrite&token_type=bearer\n"
     location = proxy.get(agree(begin(proxy)), status=302).headers["Location"]
     assert token_set_in(location) == {"access_token": "t& 0", "scope": "read,write", "token_type": "bearer"}
 
@@ -656,11 +656,15 @@ NOTHING = "answered 200: no token, and no reason"
         (400, b'{"error": "' + b"x" * 10_000 + b'"}', f"answered 400: {'x' * 300}$"),
         (403, b'{"access_token": "t"}', "answered 403: no token, and no reason"),
         (500, b"<h1>Error</h1>", "answered 500: no token, and no reason"),
+        (200, b"<html><a href='/?next=1&access_token=t'>here</a></html>", NOTHING),
+        (200, b'{"access_token": "t", "note": "&access_token=u&"', NOTHING),
         (200, b"", NOTHING),
         (200, b"{}", NOTHING),
         (200, b"null", NOTHING),
         (200, b"[]", NOTHING),
         (200, b'"access_token=t"', NOTHING),
+        (200, b'{"access_token": null}', NOTHING),
+        (200, b'{"access_token": ""}', NOTHING),
         (200, b"access_token=", NOTHING),
         (200, b'{"access_token": NaN}', NOTHING),
         (200, b"[" * 100_000, NOTHING),
@@ -693,7 +697,9 @@ def test_wrong_credentials(make_proxy):
 def test_a_token_endpoint_that_is_not_there(make_proxy):
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": f"http://127.0.0.1:{free_port()}/token"})
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_endpoint_failed", r"cannot be reached: \[Errno \d+\] Connection refused$")
+    assert answer.json == error_reply(
+        "token_endpoint_failed", r"gave no whole answer: \[Errno \d+\] Connection refused$"
+    )
 
 
 def read_form(connection):
@@ -710,7 +716,35 @@ def test_a_token_endpoint_that_is_silent(make_proxy, raw_server, monkeypatch):
     silent = raw_server(lambda connection, _: read_form(connection) and connection.recv(1))
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": silent.url})
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_endpoint_failed", "cannot be reached: timed out")
+    assert answer.json == error_reply("token_endpoint_failed", "gave no whole answer: timed out")
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+MEGABYTES = b"access_token=" + b"t" * 1_999_987
+SIZE = "less than it announced, or more than 1048576 bytes"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\naccess_token=t", SIZE),
+        (CHUNKED + b"e\r\naccess_token=t\r\n", "IncompleteRead"),
+        (CHUNKED + b"100\r\naccess_token=t", "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + MEGABYTES, SIZE),
+        (CHUNKED + b"1e8480\r\n" + MEGABYTES + b"\r\n0\r\n\r\n", SIZE),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + MEGABYTES, SIZE),
+        (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0-OpenSSH"),
+        (b"", "without response"),
+    ],
+    ids=["short", "short-chunks", "short-chunk", "long", "long-chunk", "long-until-the-end", "no-http", "nothing"],
+)
+def test_a_token_endpoint_that_breaks_off_or_knows_no_end(make_proxy, raw_server, sent, words):
+    """What arrived is no token, however much it looks like one."""
+    server = raw_server(lambda connection, _: read_form(connection) and sent)
+    proxy = make_proxy({"EXAMPLE_TOKEN_URL": server.url})
+    answer = proxy.get(agree(begin(proxy)), status=502)
+    assert answer.json == error_reply("token_endpoint_failed", f"gave no whole answer: .*{words}")
+    assert "tttt" not in answer.text
 
 
 # --- what a connector says ---
