@@ -851,8 +851,8 @@ def _describe_app(entry: _Entry, config: Mapping[str, Any]) -> _App:
     if app.version != "2":
         message = f"{entry.id} speaks version {app.version!r} of OAuth; this proxy knows version '2' alone"
         raise _Refusal(501, "oauth_version_unsupported", message)
-    urls = app.authorization_url, app.access_token_url
-    if not app.client_id or not all(url.lower().startswith(("https://", "http://")) for url in urls):
+    url = re.compile(r"https?://[\w.:\[\]-]+([/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
+    if not (app.client_id and url.fullmatch(app.authorization_url) and url.fullmatch(app.access_token_url)):
         message = f"{entry.id} names no client_id, authorization_url or access_token_url in its app_description"
         raise _Refusal(500, "invalid_auth", message)
     return app

@@ -781,7 +781,10 @@ WHOLE = {
         ({"access_token_url": ""}, 500),
         ({"access_token_url": "/token"}, 500),
         ({"access_token_url": "file:///etc/passwd"}, 500),
+        ({"access_token_url": "https://us:passw0rd@provider.example/token"}, 500),
         ({"authorization_url": "javascript:alert(1)"}, 500),
+        ({"authorization_url": "https://provider.example/authorize\r\nSet-Cookie: a=b"}, 500),
+        ({"authorization_url": "https://provider.example\r\nSet-Cookie: a=b"}, 500),
         ({"authorization_url": "https://provider.example?tenant=ours"}, 302),
         ({"authorization_url": "HTTP://[::1]:8001/authorize"}, 302),
     ],
@@ -794,6 +797,7 @@ def test_what_an_authentication_has_to_say(write_connector, make_app, tmp_path, 
     if status == 500:
         words = f"^{name}/A names no client_id, authorization_url or access_token_url"
         assert answer.json == error_reply("invalid_auth", words)
+        assert "passw0rd" not in answer.text
     else:
         assert "scope" not in answer.headers["Location"]
 
