@@ -740,9 +740,11 @@ def _check_result(name: str) -> Iterator[None]:
 def _suggest(entry: _Entry, query: Mapping[str, str], config: Mapping[str, Any], slots: threading.Semaphore) -> _Reply:
     """Return the list of objects that a typeahead finds; raise refusals as `_execute` does."""
     limit = query.get("limit", "100")
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", limit):
+    digits = limit.lstrip("0")
+    if not re.fullmatch("[0-9]+", digits):
         raise _Refusal(400, "invalid_parameters", f"limit is {limit[:20]!r}; it takes a whole number from 1")
-    arguments, keywords = _bind(entry, {"prefix": query.get("prefix", ""), "limit": min(int(limit), _MAX_SUGGESTIONS)})
+    number = min(int(digits[:9]), _MAX_SUGGESTIONS)  # int() refuses more digits than 4300
+    arguments, keywords = _bind(entry, {"prefix": query.get("prefix", ""), "limit": number})
     with _occupy(slots), _contain(entry.id):
         found = entry.cls(*arguments, **keywords).execute(config, {})
     with _check_result(entry.id):

@@ -37,6 +37,9 @@ def test_what_a_typeahead_is_given(make_app):
         ("limit=007", 7),
         ("limit=1000", 1000),
         ("limit=1001", 1000),
+        ("limit=99999999999", 1000),
+        (f"limit={'9' * 5000}", 1000),
+        (f"limit={'0' * 5000}5", 5),
     ],
 )
 def test_the_limit(app, query, limit):
