@@ -23,8 +23,7 @@ def test_the_settings_are_those_of_the_code():
     named = {name for path in sources for name in re.findall(r"CONNECTOR_PROXY_[A-Z_]+[A-Z]", path.read_text())}
     listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z_]+)`", README, re.MULTILINE)
     assert len(listed) == len(set(listed))
-    # reserved for the proxy: it is kept from commands, and nothing else is done with it yet
-    assert named - {"CONNECTOR_PROXY_SECRET_KEY"} == set(listed)
+    assert named == set(listed)
 
 
 def test_the_error_codes_are_those_of_the_code():
@@ -45,6 +44,23 @@ def test_the_connector_of_the_first_page(make_app, tmp_path):
     app = make_app(tmp_path)
     assert json.loads(listed) in app.get("/v1/commands").json
     assert app.post_json("/v1/do/greetings/Greet", {"name": "you"}).json == {"text": "Hello, you!"}
+
+
+def test_the_authentication_and_the_typeahead(make_app, tmp_path):
+    """Work as they stand there."""
+    sources = {"auths": "app_description", "typeaheads": "category ="}
+    for folder, word in sources.items():
+        package = tmp_path / "connector_tickets" / folder
+        package.mkdir(parents=True)
+        (source,) = (block for block in blocks("python") if word in block)
+        (package / "things.py").write_text(source)
+        for path in package, package.parent:
+            (path / "__init__.py").touch()
+    account = {"TICKETS_CLIENT_ID": "us", "TICKETS_CLIENT_SECRET": "s3cret"}
+    app = make_app(tmp_path, account, AUTH_REDIRECT_URLS="https://arena.example/back")
+    location = app.get("/v1/auth/tickets/SignIn?redirect_url=https://arena.example/back", status=302).location
+    assert location.startswith("https://tickets.example.org/oauth/authorize?response_type=code&client_id=us&")
+    assert app.get("/v1/typeahead/cities?prefix=Be&limit=1").json == [{"name": "Berlin"}]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
