@@ -14,6 +14,7 @@ from spiffproxy import Proxy, lambda_handler
 
 ECHO = "/v1/do/example/Echo"
 LIMIT = 6 * 1024**2
+AUTHS = [{"id": name, "parameters": []} for name in ("example/OldSignIn", "example/SignIn", "xero/OAuth")]
 
 # --- events, each as its service sends it ---
 
@@ -273,7 +274,7 @@ def test_the_answer_to_a_load_balancer(handler, many):
         ({"rawPath": "/"}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
         ({}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
         ({"key1": "value1"}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
-        ({"rawPath": "/v1/auths"}, 200, '[{"id": "example/SignIn", "parameters": []}]'),
+        ({"rawPath": "/v1/auths"}, 200, json.dumps(AUTHS)),
         ({"rawPath": "v1/liveness"}, 200, '{"ok": true}'),
         ({"path": "/v1/liveness", "httpMethod": "GET"}, 200, '{"ok": true}'),
         ({"path": "/v1/liveness", "httpMethod": "GET", "multiValueHeaders": None}, 200, '{"ok": true}'),
@@ -363,7 +364,7 @@ def test_the_key(make_handler, make_event):
     answer = handler(make_event(**post(headers={"Spiff-Connector-Proxy-Api-Key": "schluessel"})))
     assert (answer["statusCode"], json.loads(answer["body"])) == (401, {"error": "Unauthorized"})
     answer = handler(make_event(path="/v1/auths", headers={"Spiff-Connector-Proxy-Api-Key": "schlüssel"}))
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, [{"id": "example/SignIn", "parameters": []}])
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, AUTHS)
 
 
 @ways

@@ -47,7 +47,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
         ("AUTH_REDIRECT_URLS", "https://a.example/b?token=", "it has more than scheme, host, port and path"),
         ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
-        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or on or"),
+        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or 0 or"),
         ("SECRET_KEY", "", "set but empty"),
         ("SECRET_KEY", " ", "set but empty"),
         ("API_KEY", "", "set but empty"),

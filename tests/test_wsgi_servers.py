@@ -18,7 +18,7 @@ import pytest
 from conftest import CONNECTORS, JSON, ROOT, error_reply
 
 KEY = "correct horse"
-AUTHS = ["example/SignIn", "xero/OAuth"]
+AUTHS = ["example/OldSignIn", "example/SignIn", "xero/OAuth"]
 SETTINGS = {
     "CONNECTORS": str(CONNECTORS),
     "API_KEY": KEY,
