@@ -826,6 +826,90 @@ def _encode_response(response: Any) -> bytes:
     return _encode_json(dict(response) if isinstance(response, Mapping) else response)
 
 
+# --- Requests: the body of a call ---------------------------------------------------------------------------------
+
+
+def _read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
+    """Return the JSON object that a request carries, `{}` where its body is empty.
+
+    Raises `_Refusal`, in the order 415, 411 or 400 for the length, 413, 408 or 400 for the body.
+    """
+    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type != _JSON:  # which a page in a browser cannot send to another site without asking (CORS)
+        message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {_JSON}"
+        raise _Refusal(415, "unsupported_media_type", message)
+    body = _read_body(environ["wsgi.input"], _read_length(environ, limit), limit)
+    parameters = _parse_json(body) if body else {}
+    if not isinstance(parameters, dict):
+        message = f"The body must be a JSON object, not of type {type(parameters).__name__}"
+        raise _Refusal(400, "invalid_json", message)
+    return parameters
+
+
+def _read_length(environ: WSGIEnvironment, limit: int) -> int | None:
+    """Return the bytes of the body, or None where the server ends it by itself (`wsgi.input_terminated`)."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length or "HTTP_TRANSFER_ENCODING" in environ:
+        if environ.get("wsgi.input_terminated"):
+            return None
+        raise _Refusal(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
+    if not re.fullmatch("[0-9]+", length):
+        message = f"The Content-Length is {length[:100]!r}, which is no plain number"
+        raise _Refusal(400, "invalid_content_length", message)
+    if len(length.lstrip("0")) > 18 or int(length) > limit:
+        raise _refuse_size(limit)
+    return int(length)
+
+
+def _refuse_size(limit: int) -> _Refusal:
+    message = f"The body has more than {limit} bytes, which is as much as CONNECTOR_PROXY_MAX_REQUEST_BYTES allows"
+    return _Refusal(413, "request_too_large", message)
+
+
+def _read_body(stream: Any, length: int | None, limit: int) -> bytes:
+    wanted = limit + 1 if length is None else length
+    parts = []
+    try:
+        while wanted and (part := stream.read(wanted)):
+            parts.append(part)
+            wanted -= len(part)
+    except (TimeoutError, socket.timeout):  # two classes on 3.9
+        raise _Refusal(408, "request_timeout", "The body did not arrive in time; send it again") from None
+    except Exception as error:  # each server has its own for a client that is gone or sends nonsense
+        raise _Refusal(400, "incomplete_request", f"The body cannot be read: {type(error).__name__}") from None
+    if length is None and not wanted:
+        raise _refuse_size(limit)
+    if length is not None and wanted:
+        raise _Refusal(400, "incomplete_request", f"The body ends after {length - wanted} of {length} bytes")
+    return b"".join(parts)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON (RFC 8259)")
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def _parse_json(body: bytes) -> Any:
+    try:
+        text = body.decode().removeprefix("\ufeff")
+        return _decode_json(text)
+    except UnicodeDecodeError as error:
+        message = f"it is not UTF-8 at byte {error.start}"
+    except json.JSONDecodeError as error:
+        message = str(error)
+    except ValueError:
+        # the decoder does not say where: outside of strings
+        tokens = re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity|[0-9]{4301})', text)
+        position = next((token.start() for token in tokens if token[1]), 0)
+        reason = "a number must be finite, and have no more than 4300 digits"
+        message = str(json.JSONDecodeError(reason, text, position))
+    except RecursionError:
+        message = "it is nested too deeply"
+    raise _Refusal(400, "invalid_json", f"The body is not JSON: {message}")
+
+
 # --- Authentication: OAuth 2 with an authorization code (RFC 6749 section 4.1) and PKCE (RFC 7636) ----------------
 
 # A person's browser is sent to the provider, comes back with a code, and is sent on with the tokens that the code
@@ -1024,90 +1108,6 @@ def _page_of_refusal(refusal: _Refusal) -> _Reply:
         f"<p>{html.escape(refusal.message)}</p><p><code>{html.escape(refusal.error_code)}</code></p></html>"
     )
     return _Reply(refusal.status, page.encode(), "text/html; charset=utf-8", refusal.headers, refusal.error_code)
-
-
-# --- Requests: the body of a call ---------------------------------------------------------------------------------
-
-
-def _read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
-    """Return the JSON object that a request carries, `{}` where its body is empty.
-
-    Raises `_Refusal`, in the order 415, 411 or 400 for the length, 413, 408 or 400 for the body.
-    """
-    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if media_type != _JSON:  # which a page in a browser cannot send to another site without asking (CORS)
-        message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {_JSON}"
-        raise _Refusal(415, "unsupported_media_type", message)
-    body = _read_body(environ["wsgi.input"], _read_length(environ, limit), limit)
-    parameters = _parse_json(body) if body else {}
-    if not isinstance(parameters, dict):
-        message = f"The body must be a JSON object, not of type {type(parameters).__name__}"
-        raise _Refusal(400, "invalid_json", message)
-    return parameters
-
-
-def _read_length(environ: WSGIEnvironment, limit: int) -> int | None:
-    """Return the bytes of the body, or None where the server ends it by itself (`wsgi.input_terminated`)."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if not length or "HTTP_TRANSFER_ENCODING" in environ:
-        if environ.get("wsgi.input_terminated"):
-            return None
-        raise _Refusal(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
-    if not re.fullmatch("[0-9]+", length):
-        message = f"The Content-Length is {length[:100]!r}, which is no plain number"
-        raise _Refusal(400, "invalid_content_length", message)
-    if len(length.lstrip("0")) > 18 or int(length) > limit:
-        raise _refuse_size(limit)
-    return int(length)
-
-
-def _refuse_size(limit: int) -> _Refusal:
-    message = f"The body has more than {limit} bytes, which is as much as CONNECTOR_PROXY_MAX_REQUEST_BYTES allows"
-    return _Refusal(413, "request_too_large", message)
-
-
-def _read_body(stream: Any, length: int | None, limit: int) -> bytes:
-    wanted = limit + 1 if length is None else length
-    parts = []
-    try:
-        while wanted and (part := stream.read(wanted)):
-            parts.append(part)
-            wanted -= len(part)
-    except (TimeoutError, socket.timeout):  # two classes on 3.9
-        raise _Refusal(408, "request_timeout", "The body did not arrive in time; send it again") from None
-    except Exception as error:  # each server has its own for a client that is gone or sends nonsense
-        raise _Refusal(400, "incomplete_request", f"The body cannot be read: {type(error).__name__}") from None
-    if length is None and not wanted:
-        raise _refuse_size(limit)
-    if length is not None and wanted:
-        raise _Refusal(400, "incomplete_request", f"The body ends after {length - wanted} of {length} bytes")
-    return b"".join(parts)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON (RFC 8259)")
-
-
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
-
-
-def _parse_json(body: bytes) -> Any:
-    try:
-        text = body.decode().removeprefix("\ufeff")
-        return _decode_json(text)
-    except UnicodeDecodeError as error:
-        message = f"it is not UTF-8 at byte {error.start}"
-    except json.JSONDecodeError as error:
-        message = str(error)
-    except ValueError:
-        # the decoder does not say where: outside of strings
-        tokens = re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity|[0-9]{4301})', text)
-        position = next((token.start() for token in tokens if token[1]), 0)
-        reason = "a number must be finite, and have no more than 4300 digits"
-        message = str(json.JSONDecodeError(reason, text, position))
-    except RecursionError:
-        message = "it is nested too deeply"
-    raise _Refusal(400, "invalid_json", f"The body is not JSON: {message}")
 
 
 # --- The application ----------------------------------------------------------------------------------------------
