@@ -1467,10 +1467,10 @@ class _RequestHandler(WSGIRequestHandler):
         self.stream = _Stream(self.request)
         self.rfile = io.BufferedReader(self.stream)
         self.wfile = io.BufferedWriter(self.stream, _SEND_BYTES)  # one send for the headers and most bodies
-        self.body = _Body(self, sys.maxsize)  # until the head of the request says more
         self.notes: dict[str, str] = {}
 
     def handle(self) -> None:
+        left = sys.maxsize  # of the body, until the head says more
         self.raw_requestline = self.rfile.readline(65537)
         if self.raw_requestline in (b"\r\n", b"\n"):  # RFC 9112 section 2.2
             self.raw_requestline = self.rfile.readline(65537)
@@ -1482,9 +1482,11 @@ class _RequestHandler(WSGIRequestHandler):
             if self.request_version == "HTTP/0.9":  # whose answers have no status
                 self.send_error(505)
             else:
-                self._send(*_call_application(self.server.application, self.get_environ()))
-        if self.body.left:
-            self._linger()
+                environ = self.get_environ()
+                self._send(*_call_application(self.server.application, environ))
+                left = environ["wsgi.input"].left
+        if left:
+            self._linger(left)
 
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         self.stream.allow(_ANSWER_SECONDS)
@@ -1497,16 +1499,16 @@ class _RequestHandler(WSGIRequestHandler):
         self.wfile.flush()
         self.log_request(status[:3], len(body))
 
-    def _linger(self) -> None:
+    def _linger(self, left: int) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
         self.server.hold_loosely(self.request)
         socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
         self.stream.end_head()
         self.stream.allow(_LINGER_SECONDS)
-        left = self.body.left
+        buffer = memoryview(bytearray(65536))
         with suppress(OSError):  # a client that is gone has its answer, or will never have it
-            while left and (part := self.rfile.read1(min(left, 65536))):
-                left -= len(part)
+            while left and (count := self.rfile.readinto1(buffer[:left])):
+                left -= count
 
     def finish(self) -> None:
         with suppress(OSError):  # the parent tries once more to send what could not be sent
@@ -1528,13 +1530,12 @@ class _RequestHandler(WSGIRequestHandler):
         if "content-type" not in self.headers:
             del environ["CONTENT_TYPE"]  # the parent makes one up
         environ["CONTENT_LENGTH"] = ", ".join(self.headers.get_all("content-length", []))  # it takes one of several
-        self.body = _Body(self, _body_length(environ))
         return {
             **environ,
             "spiffproxy.log": self.notes,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "https" if self.server.tls else "http",
-            "wsgi.input": self.body,
+            "wsgi.input": _Body(self, _body_length(environ)),
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
