@@ -807,6 +807,20 @@ def test_a_name_that_is_rebound(call_names, raw_server):
     assert (first.connections, second.connections) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "outcome_of_it"),
+    [
+        ("example.org, 127.0.0.1", ("HostNotAllowed", 403, {})),
+        ("127.0.0.0/8", ("ConnectionError", 500, {})),
+        ("nowhere.invalid", ("ConnectionError", 500, {})),
+    ],
+)
+def test_a_name_is_looked_up_only_where_that_matters(make_http_call, allowed, outcome_of_it):
+    """A name that nobody has tells whether it was looked up."""
+    call = make_http_call(HTTP_ALLOWED_HOSTS=allowed)
+    assert outcome(call(GET, url="http://nowhere.invalid/")) == outcome_of_it
+
+
 def test_allowed_hosts_count_at_every_hop(make_http_call, upstream, other_upstream):
     upstream.answer = lambda request: (302, {"Location": other_upstream.url}, b"")
     for allowed in "127.0.0.1:PORT", "127.0.0.0/8:PORT":

@@ -34,9 +34,10 @@ class AllowedHosts:
 
     def __init__(self, rules: list[_Rule]) -> None:
         self._rules = rules
+        self.has_networks = any(isinstance(rule.host, (IPv4Network, IPv6Network)) for rule in rules)
 
     def allow(self, url: Url, address: str | None) -> bool:
-        """Tell whether `url` may be asked at `address`; None where a proxy looks that up."""
+        """Tell whether `url` may be asked at `address`; None where that is not known."""
         numeric = read_address(address) if address else read_address(url.host)
         rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
         if numeric in _METADATA and numeric not in rules and url.host not in rules:

@@ -78,7 +78,8 @@ class _Exchange(urllib.request.BaseHandler):
     def http_open(self, hop: Hop) -> Answer:
         proxy = parse_url(f"http://{hop.host}") if hop.host != hop.url.netloc else None
         route = (hop.url.origin, hop.host)
-        if proxy and not hop.call.allowed.allow(hop.url, None):
+        # where a proxy looks names up, or no address would make a difference, none is looked up here
+        if (proxy or not hop.call.allowed.has_networks) and not hop.call.allowed.allow(hop.url, None):
             raise _refuse_host(hop.url)
         if hop.method in _TWICE:
             connection = take_idle(route, lambda address: bool(proxy) or hop.call.allowed.allow(hop.url, address))
