@@ -28,6 +28,7 @@ from spiffproxy import Proxy
 
 ROOT = Path(__file__).parent.parent
 CONNECTORS = ROOT / "tests" / "connectors"
+BUNDLED = sorted(path.name for path in (ROOT / "connectors").glob("connector_*"))
 MODULE = ROOT / "spiffproxy.py"
 CALLER = ROOT / "tests" / "caller.py"
 JSON = "application/json"
@@ -63,7 +64,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-def forget_connectors(but=("connector_http", "connector_smtp", "connector_xero")):
+def forget_connectors(but=BUNDLED):
     """Have connectors imported anew; the bundled ones take their time and need it not."""
     for name in list(sys.modules):
         if name.startswith("connector_") and name.split(".")[0] not in but:

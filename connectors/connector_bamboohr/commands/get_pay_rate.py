@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_bamboohr.employee import EmployeeCommand
+from connector_bamboohr.errors import PAY_RATE_ERRORS
+from connector_bamboohr.pay_rate import add_amount
+
+
+@dataclass(repr=False)
+class GetPayRate(EmployeeCommand):
+    errors = PAY_RATE_ERRORS
+
+    api_key: str
+    subdomain: str
+    employee_id: str
+
+    def list_fields(self) -> str:
+        return "payRate"
+
+    def read_fields(self, employee: dict[str, Any]) -> dict[str, Any]:
+        return add_amount(employee)
