@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_coingecko.market import MarketCommand
+from connector_coingecko.parameters import check_date, check_id
+from connector_coingecko.prices import check_market_data
+
+
+@dataclass(repr=False)
+class GetCoinHistory(MarketCommand):
+    id: str
+    date: str
+    api_key: str | None = None
+
+    def make_question(self) -> tuple[str, dict[str, str]]:
+        # localization would be the coin's name in some thirty languages
+        return f"coins/{check_id(self.id)}/history", {"date": check_date(self.date), "localization": "false"}
+
+    def check_answer(self, answer: Any) -> None:
+        check_market_data(answer, self.date)

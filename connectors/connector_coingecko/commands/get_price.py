@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_coingecko.market import MarketCommand
+from connector_coingecko.parameters import check_names
+from connector_coingecko.prices import check_prices
+
+
+@dataclass(repr=False)
+class GetPrice(MarketCommand):
+    ids: str
+    vs_currencies: str
+    api_key: str | None = None
+
+    def make_question(self) -> tuple[str, dict[str, str]]:
+        ids = check_names("ids", self.ids, "bitcoin,ethereum")
+        currencies = check_names("vs_currencies", self.vs_currencies, "usd,eur")
+        return "simple/price", {"ids": ",".join(ids), "vs_currencies": ",".join(currencies)}
+
+    def check_answer(self, answer: Any) -> None:
+        check_prices(answer, self.ids, self.vs_currencies)
