@@ -24,9 +24,10 @@ _GZIP = 16 + zlib.MAX_WBITS
 _MAX_MEMBERS = 1000  # of a gzip file; each costs, however small it is
 
 
-def read_body(answer: Answer, limit: int) -> bytes:
-    """Return the body, decompressed. Raise `RequestError`: `ReadTimeout`, `ChunkedEncodingError` where it is cut
-    short, `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes, compressed or not.
+def read_body(answer: Answer, limit: int, *, decompress: bool = True) -> bytes:
+    """Return the body, decompressed unless it is wanted as it came. Raise `RequestError`: `ReadTimeout`,
+    `ChunkedEncodingError` where it is cut short, `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes,
+    compressed or not.
     """
     if answer.length is not None and answer.length > limit:
         raise _too_large(limit)
@@ -44,6 +45,8 @@ def read_body(answer: Answer, limit: int) -> bytes:
     if answer.length:  # read() does not tell
         raise _cut_short()
     body = b"".join(parts)
+    if not decompress:
+        return body
     for encoding in reversed(answer.headers.get("Content-Encoding", "").lower().split(",")):
         if body:
             body = _decompress(body, encoding.strip(), limit)

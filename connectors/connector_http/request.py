@@ -39,7 +39,7 @@ _TRIED_AGAIN = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEnco
 _DROPPED_HEADERS = re.compile("content-length|transfer-encoding|te|upgrade|proxy-.*")
 
 
-class _Received(NamedTuple):
+class Received(NamedTuple):
     status: int
     headers: Message
     body: bytes
@@ -60,7 +60,7 @@ class Request(ConnectorCommand):
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
         """Return the upstream's text and status, or status 500 and `{"error": …}` where there are none."""
         try:
-            answer = self.send(self.build(_start_call(config, [])), config)
+            answer = self.send(self.build(start_call(config, [])), config)
         except RequestError as error:
             return {"response": {"error": str(error)}, "status": 500, "mimetype": _JSON}
         return {"response": decode_text(answer.body, answer.headers), "status": answer.status, "mimetype": _JSON}
@@ -80,12 +80,12 @@ class Request(ConnectorCommand):
             written["authorization"] = ("Authorization", _encode_credentials(*credentials))
         return Hop(self.method, url, dict(written.values()), data, call)
 
-    def send(self, hop: Hop, config: Any) -> _Received:
+    def send(self, hop: Hop, config: Any, *, decompress: bool = True) -> Received:
         """Return the answer, whatever its status; raise `RequestError` where there is none."""
         limit = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or _MAX_RESPONSE_BYTES)
         answer = make_opener().open(hop)
         try:
-            return _Received(answer.status, answer.headers, read_body(answer, limit))
+            return Received(answer.status, answer.headers, read_body(answer, limit, decompress=decompress))
         finally:
             answer.finish()
 
@@ -103,7 +103,7 @@ class RequestV2(Request):
         attempts = self.attempts if type(self.attempts) is int and 1 <= self.attempts <= 10 else 1
         logs: list[str] = []
         try:
-            call = _start_call(config, logs)
+            call = start_call(config, logs)
             for attempt in range(1, attempts + 1):
                 hop = self.build(call)
                 response, error = self._try(hop, config)
@@ -149,7 +149,7 @@ def _may_pass(error: CommandErrorDict | None) -> bool:
     return error is not None and (error["error_code"] in _TRIED_AGAIN or error["error_code"].startswith("HttpError5"))
 
 
-def _start_call(config: Any, logs: list[str]) -> Call:
+def start_call(config: Any, logs: list[str]) -> Call:
     """Start the clock of a command, and read what it may call."""
     deadline = time.monotonic() + float(config.get("CONNECTOR_PROXY_HTTP_TIMEOUT") or _SECONDS)
     return Call(deadline, read_allowed_hosts(str(config.get("CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS") or "")), logs)
@@ -195,8 +195,8 @@ def _encode_data(data: Any, body_format: str | None) -> tuple[bytes | None, str 
     try:
         if body_format == "form":
             return _encode_form(data), "application/x-www-form-urlencoded"
-        if body_format == "raw" and isinstance(data, str):
-            return data.encode(), None
+        if body_format == "raw" and isinstance(data, (str, bytes)):  # bytes are from another connector
+            return data.encode() if isinstance(data, str) else data, None
         return json.dumps(data, allow_nan=False).encode(), _JSON if body_format == "json" else None
     except UnicodeEncodeError:
         raise RequestError("ValueError", "data holds half of a surrogate pair", 400) from None
