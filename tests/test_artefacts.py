@@ -200,7 +200,7 @@ def test_the_pyz_serves(pyz, tmp_path, start_server, upstream):
     )
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer) == {"ok": True}
-    assert "connectors: bamboohr, coingecko, http, smtp, xero;" in server.first_line
+    assert "connectors: bamboohr, coingecko, http, s3, smtp, xero;" in server.first_line
 
 
 # --- the wheel ---

@@ -20,8 +20,8 @@ def blocks(language):
 
 def test_the_settings_are_those_of_the_code():
     sources = [MODULE, *(ROOT / "connectors").rglob("*.py")]
-    named = {name for path in sources for name in re.findall(r"CONNECTOR_PROXY_[A-Z_]+[A-Z]", path.read_text())}
-    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z_]+)`", README, re.MULTILINE)
+    named = {name for path in sources for name in re.findall(r"CONNECTOR_PROXY_[A-Z0-9_]+[A-Z]", path.read_text())}
+    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert named == set(listed)
 

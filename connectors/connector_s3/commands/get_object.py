@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from connector_s3.errors import GET_ERRORS
+from connector_s3.objects import S3Command, read_etag
+from connector_s3.parameters import read_key
+from connector_s3.signature import encode_path
+
+
+@dataclass(repr=False)
+class GetObject(S3Command):
+    errors = GET_ERRORS
+
+    bucket: str
+    key: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    addressing_style: str | None = "auto"
+
+    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+        key = read_key(self.key)
+        answer = self.ask("GET", f"/{encode_path(key)}", config, logs)
+        return {  # the first three are what an attachment of the smtp connector takes
+            "filename": key.rpartition("/")[2],
+            "mimetype": answer.headers.get("Content-Type", ""),
+            "content_base64": base64.b64encode(answer.body).decode(),
+            "bucket": self.bucket,
+            "key": key,
+            "size": len(answer.body),
+            "etag": read_etag(answer),
+            "last_modified": answer.headers.get("Last-Modified"),
+        }

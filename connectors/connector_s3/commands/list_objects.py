@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector_s3.listing import read_listing
+from connector_s3.objects import S3Command, read_xml
+from connector_s3.parameters import read_number, read_text
+from connector_s3.signature import encode_query
+
+_MAX_KEYS = 1000  # S3 tells no more at once
+
+
+@dataclass(repr=False)
+class ListObjects(S3Command):
+    bucket: str
+    prefix: str | None = None
+    delimiter: str | None = None
+    max_keys: int | None = 1000
+    continuation_token: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    addressing_style: str | None = "auto"
+
+    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+        names = ("prefix", "delimiter", "continuation_token")
+        given = {name.replace("_", "-"): read_text(name, getattr(self, name)) for name in names}
+        query = {
+            "list-type": "2",
+            "encoding-type": "url",  # XML cannot hold every key
+            "max-keys": str(read_number("max_keys", self.max_keys or _MAX_KEYS, _MAX_KEYS)),
+            **{name: value for name, value in given.items() if value},
+        }
+        return read_listing(read_xml(self.ask("GET", f"/?{encode_query(query)}", config, logs), "ListBucketResult"))

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from connector_s3.endpoint import find_bucket, read_signer
+from connector_s3.errors import PRESIGN_ERRORS
+from connector_s3.objects import S3Command
+from connector_s3.parameters import read_key, read_method, read_seconds
+from connector_s3.signature import encode_path
+
+
+@dataclass(repr=False)
+class PresignUrl(S3Command):
+    errors = PRESIGN_ERRORS
+
+    bucket: str
+    key: str
+    method: str | None = "GET"
+    expires_in: int | None = 3600
+    endpoint_url: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    addressing_style: str | None = "auto"
+
+    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+        """Return the URL, which asks nobody: whoever has it may do that one thing."""
+        url = find_bucket(self, config)
+        path = f"{url.target}/{encode_path(read_key(self.key))}"
+        method, seconds = read_method(self.method or "GET"), read_seconds(self.expires_in or 3600)
+        target = read_signer(self, config).presign(method, url.netloc, path, seconds, datetime.now(timezone.utc))
+        return {"url": str(url._replace(target=target)), "method": method, "expires_in": seconds}
