@@ -32,6 +32,7 @@ class Call:
     deadline: float
     allowed: AllowedHosts
     logs: list[str] = field(default_factory=list)
+    follows: bool = True  # redirects; a request that is signed for one host is none for another
 
 
 class Hop(urllib.request.Request):
@@ -179,7 +180,7 @@ class _Redirect(urllib.request.BaseHandler):
 
     def http_response(self, hop: Hop, answer: Answer) -> Answer:
         location = answer.headers.get("Location") if answer.status in (301, 302, 303, 307, 308) else None
-        if not location:
+        if not location or not hop.call.follows:
             return answer
         try:
             answer.read(65536)  # read to its end, most likely, so that the connection can be kept
