@@ -1,15 +1,20 @@
 """The s3 connector: its signature against botocore's, its requests against a server that checks them, and moto."""
 
 import base64
+import gzip
 import hashlib
+import importlib
 import re
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from conftest import free_port
+from moto.server import ThreadedMotoServer
 
 SECRET = "s3cret+/EXAMPLEKEY"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -142,20 +147,14 @@ def test_presigned_urls_of_botocore(make_signer, key, token):
 # --- commands ---
 
 
-@pytest.fixture(autouse=True)
-def declared():
-    """Hold every command to its list: `declared(command, code)` fails where the code is not on it."""
-
-    def check(command, code):
-        module = __import__(f"connector_s3.commands.{re.sub('(?<!^)(?=[A-Z])', '_', command).lower()}", fromlist="x")
-        errors = getattr(module, command).errors
-        assert re.match("[A-Z].*[a-z0-9?]$", errors[code])
-
-    return check
+def list_errors(command):
+    """Return the codes that a command declares, which the application has made importable."""
+    module = re.sub("(?<!^)(?=[A-Z])", "_", command).lower()
+    return getattr(importlib.import_module(f"connector_s3.commands.{module}"), command).errors
 
 
 @pytest.fixture
-def make_call(make_app, declared, upstream):
+def make_call(make_app, upstream):
     """Return a function that makes one which calls a command and returns body, error and status."""
 
     def make(environ=KEYS, **settings):
@@ -166,7 +165,7 @@ def make_call(make_app, declared, upstream):
             assert SECRET not in answer.text
             result = answer.json
             if result["error"]:
-                declared(command, result["error"]["error_code"])
+                assert result["error"]["error_code"] in list_errors(command)
                 assert result["command_response"]["body"] == {}
             return result["command_response"]["body"], result["error"], result["command_response"]["http_status"]
 
@@ -266,3 +265,383 @@ def test_keys(make_call, store, key):
     assert call("GetObject", key=key)[0]["key"] == key
     assert call("DeleteObject", key=key)[1] is None
     assert store.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("file_data", "content_type", "stored"),
+    [
+        (encode(b"text"), None, ("application/octet-stream", b"text")),
+        (f" {encode(BYTES)[:76]}\r\n{encode(BYTES)[76:]}\n", None, ("application/octet-stream", BYTES)),
+        ("data:image/png;name=a%20b.png;base64," + encode(BYTES), None, ("image/png", BYTES)),
+        ("data:image/png;name=a.png;base64," + encode(BYTES), "text/plain", ("text/plain", BYTES)),
+        ("data:;base64,", None, ("application/octet-stream", b"")),
+        ("data:text/plain;charset=utf-8;base64,dGV4dA==", " a/b;  c=d ", ("a/b;  c=d", b"text")),
+    ],
+)
+def test_file_data(make_call, store, file_data, content_type, stored):
+    """Is base64, or SpiffArena's data URL, whose type is that of the object unless another is given."""
+    body, error, _ = make_call()("PutObject", key="k", file_data=file_data, content_type=content_type)
+    assert error is None
+    assert body["size"] == len(stored[1])
+    assert store.objects == {"/box/k": stored}
+
+
+def test_an_object_that_is_stored_compressed(make_call, upstream):
+    """Is returned as it is stored, and none is asked for that is compressed on the way."""
+    body = gzip.compress(b"text")
+    upstream.answer = lambda request: (200, {"ETag": '"e"', "Content-Encoding": "gzip"}, body)
+    assert make_call()("GetObject", key="k")[0]["content_base64"] == encode(body)
+    assert upstream.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_result_is_an_attachment(make_call, store, make_app):
+    """GetObject's is what the smtp connector takes."""
+    call = make_call()
+    call("PutObject", key="a/grün.txt", file_data=encode(b"text"), content_type="text/plain")
+    from connector_smtp.message import read_attachments
+
+    assert read_attachments(call("GetObject", key="a/grün.txt")[0]) == [("grün.txt", "text/plain", b"text")]
+
+
+# --- where the bucket is, and who signs ---
+
+
+@pytest.mark.parametrize(
+    ("parameters", "url"),
+    [
+        ({}, "https://box.s3.us-east-1.amazonaws.com/k"),
+        ({"region": "eu-central-1"}, "https://box.s3.eu-central-1.amazonaws.com/k"),
+        ({"region": "cn-north-1"}, "https://box.s3.cn-north-1.amazonaws.com.cn/k"),
+        ({"bucket": "box.of.mine"}, "https://s3.us-east-1.amazonaws.com/box.of.mine/k"),
+        ({"bucket": "Old_Box"}, "https://s3.us-east-1.amazonaws.com/Old_Box/k"),
+        ({"addressing_style": "path"}, "https://s3.us-east-1.amazonaws.com/box/k"),
+        (
+            {"addressing_style": "virtual", "bucket": "box.of.mine"},
+            "https://box.of.mine.s3.us-east-1.amazonaws.com/k",
+        ),
+        ({"endpoint_url": "http://minio:9000"}, "http://minio:9000/box/k"),
+        ({"endpoint_url": " https://MinIO:443/ "}, "https://minio/box/k"),
+        ({"endpoint_url": "https://gw/s3/", "bucket": "tenant:box"}, "https://gw/s3/tenant%3Abox/k"),
+        ({"endpoint_url": "http://minio:9000", "addressing_style": "virtual"}, "http://box.minio:9000/k"),
+        ({"endpoint_url": "http://gw/s3", "addressing_style": "virtual"}, "http://box.gw/s3/k"),
+        ({"endpoint_url": "http://[::1]:9000"}, "http://[::1]:9000/box/k"),
+    ],
+)
+def test_endpoints(make_call, parameters, url):
+    body, error, _ = make_call(S3_URL="")("PresignUrl", key="k", **parameters)
+    assert error is None
+    assert body["url"].partition("?")[0] == url
+
+
+def test_the_endpoint_of_the_operator(make_call, store):
+    """Goes before that of the diagram."""
+    assert make_call()("PutObject", key="k", file_data="", endpoint_url="http://other.test")[1] is None
+    assert list(store.objects) == ["/box/k"]
+
+
+def test_an_endpoint_of_the_diagram(make_call, store):
+    assert make_call(S3_URL="")("PutObject", key="k", file_data="", endpoint_url=store.url)[1] is None
+    assert list(store.objects) == ["/box/k"]
+
+
+def test_a_bucket_in_the_host(make_caller, store):
+    """Leaves the key alone in the path, with all its slashes."""
+    call = make_caller({"box.s3.test": [["127.0.0.1"]]})
+    endpoint = f"http://s3.test:{urlsplit(store.url).port}"
+    parameters = {"bucket": "box", "endpoint_url": endpoint, "addressing_style": "virtual"}
+    for key in "k", "//a/../b":
+        assert call("s3/PutObject", KEYS, key=key, file_data="", **parameters)["error"] is None
+    assert list(store.objects) == ["/k", "///a/../b"]
+    assert {request.headers["Host"] for request in store.requests} == {f"box.{endpoint[7:]}"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "parameters", "token"),
+    [
+        ({}, {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET}, None),
+        ({}, {"access_key_id": "AKIDEXAMPLE", "secret_access_key": f"{SECRET}\n", "session_token": "t0ken"}, "t0ken"),
+        ({**KEYS, "AWS_SESSION_TOKEN": "t0ken"}, {}, "t0ken"),
+        (
+            {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "x"},
+            dict(zip(("access_key_id", "secret_access_key"), KEYS.values())),
+            None,
+        ),
+        (
+            {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"},
+            {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
+            None,
+        ),
+    ],
+)
+def test_access_keys(make_call, store, environ, parameters, token):
+    """Are those of the diagram, else the operator's, and never a mixture."""
+    store.token = token
+    assert make_call(environ)("PutObject", key="k", file_data="", **parameters)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "parameters"),
+    [
+        ({}, {}),
+        ({}, {"access_key_id": "AKIDEXAMPLE"}),
+        (KEYS, {"access_key_id": "AKIDOTHER"}),
+        (KEYS, {"secret_access_key": SECRET}),
+        (KEYS, {"session_token": "t0ken"}),
+        ({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"}, {}),
+    ],
+)
+def test_no_access_key(make_call, store, environ, parameters):
+    _, error, status = make_call(environ)("GetObject", key="k", **parameters)
+    assert (error["error_code"], status) == ("NoCredentials", 400)
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "parameters"),
+    [
+        (KEYS, {"region": "eu-central-1"}),
+        ({**KEYS, "AWS_REGION": "eu-central-1"}, {}),
+        ({**KEYS, "AWS_REGION": "us-west-2"}, {"region": "eu-central-1"}),
+    ],
+)
+def test_the_region(make_call, store, environ, parameters):
+    store.region = "eu-central-1"
+    assert make_call(environ)("PutObject", key="k", file_data="", **parameters)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"key": ""}, "key is empty"),
+        ({"key": 5}, "key must be text, not int"),
+        ({"key": "\ud800"}, "key holds half of a surrogate pair"),
+        *[({"bucket": bucket}, "no name of a bucket") for bucket in ("", "a/b", "a b", "..", "a?b", "b" * 256, "ü")],
+        ({"bucket": ["box"]}, "bucket must be text, not list"),
+        ({"file_data": None}, "file_data is null"),
+        ({"file_data": "words!"}, "file_data is neither base64 nor a data URL"),
+        ({"file_data": "grün"}, "file_data is neither"),
+        ({"file_data": "dGV4dA"}, "file_data is neither"),
+        ({"file_data": "data:text/plain,text"}, "data:<mimetype>;name=<name>;base64,<data>"),
+        ({"file_data": {"a": 1}}, "file_data must be text, not dict"),
+        ({"content_type": "a/b\r\nx: y"}, "content_type holds a line break"),
+        ({"content_type": "ü"}, "content_type holds a line break, or a letter beyond ASCII"),
+        ({"region": "eu/../"}, "region is 'eu/../', which is no name of a region"),
+        ({"access_key_id": "a\nb", "secret_access_key": SECRET}, "access_key_id holds a line break"),
+        ({"access_key_id": "a", "secret_access_key": 5}, "secret_access_key must be text"),
+        ({"addressing_style": "host"}, "addressing_style may be 'auto', 'path' or 'virtual'"),
+        ({"addressing_style": "virtual"}, "an endpoint with a name, not an address"),
+        ({"addressing_style": "virtual", "bucket": "My_Box"}, "whose name can be a part of a host"),
+    ],
+)
+def test_mistakes_of_the_author(make_call, store, parameters, words):
+    """Have the parameter's name, and never reach S3."""
+    _, error, status = make_call()("PutObject", **{"key": "k", "file_data": "", **parameters})
+    assert (error["error_code"], status) == ("ValueError", 400)
+    assert words in error["message"]
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "code"),
+    [
+        ("minio:9000/x", "InvalidSchema"),
+        ("minio", "MissingSchema"),
+        ("http://", "InvalidURL"),
+        ("http://user:s3cret@minio", "InvalidURL"),
+        ("http://minio/?a=b", "InvalidURL"),
+    ],
+)
+@pytest.mark.parametrize("command", ["PresignUrl", "GetObject"])
+def test_endpoints_that_are_none(make_call, command, endpoint, code):
+    _, error, status = make_call(S3_URL="")(command, key="k", endpoint_url=endpoint)
+    assert (error["error_code"], status) == (code, 400)
+
+
+# --- presigned URLs ---
+
+
+def test_a_presigned_url(make_call, upstream):
+    """Is the result and nothing else: it is in no log, and S3 is not asked."""
+    environ = {**KEYS, "AWS_SESSION_TOKEN": "t0ken"}
+    body, _, status = make_call(environ)("PresignUrl", key="a b", method="put", expires_in="60")
+    assert (body["method"], body["expires_in"], status) == ("PUT", 60, 200)
+    assert body["url"].startswith(f"{upstream.url}/box/a%20b?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID")
+    assert "&X-Amz-Expires=60&X-Amz-Security-Token=t0ken&" in body["url"]
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"method": "POST"},
+        {"method": 5},
+        {"expires_in": -1},
+        {"expires_in": 604801},
+        {"expires_in": "soon"},
+        {"expires_in": 1.5},
+        {"expires_in": True},
+        {"key": ""},
+    ],
+)
+def test_no_presigned_url(make_call, parameters):
+    _, error, status = make_call()("PresignUrl", **{"key": "k", **parameters})
+    assert (error["error_code"], status) == ("ValueError", 400)
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "status", "words"),
+    [
+        (error_answer(404, "NoSuchKey"), "NoSuchKey", 404, "S3 answered 404: NoSuchKey: In S3's own words$"),
+        (error_answer(404, "NoSuchBucket", ""), "NoSuchBucket", 404, "NoSuchBucket: The bucket does not exist$"),
+        (error_answer(403, "AccessDenied"), "AccessDenied", 403, ""),
+        (error_answer(403, "InvalidAccessKeyId"), "InvalidAccessKeyId", 403, ""),
+        (error_answer(403, "SignatureDoesNotMatch"), "SignatureDoesNotMatch", 403, ""),
+        (error_answer(301, "PermanentRedirect"), "PermanentRedirect", 301, ""),
+        (error_answer(503, "SlowDown"), "SlowDown", 503, ""),
+        (error_answer(400, "SlowDown"), "SlowDown", 503, ""),
+        (error_answer(400, "RequestTimeout"), "RequestTimeout", 503, ""),
+        (error_answer(409, "OperationAborted"), "OperationAborted", 503, ""),
+        (error_answer(429, "TooManyRequests"), "TooManyRequests", 429, ""),
+        (error_answer(500, "InternalError"), "InternalError", 500, ""),
+        (error_answer(418, "Teapot", "Short and stout"), "S3Error", 418, "418: Teapot: Short and stout$"),
+        (error_answer(400, "no code", "x" * 9999), "S3Error", 400, "400: x{1000}$"),
+        ((502, {"Content-Type": "text/html"}, b"<html><br></html>"), "S3Error", 502, "502$"),
+        ((429, {}, b""), "S3Error", 429, "429$"),
+        ((403, {}, b"<Error/>"), "S3Error", 403, "403$"),
+        ((400, {}, b"<?xml version='1.0' encoding='odd'?><Error/>"), "S3Error", 400, "400$"),
+        ((200, {}, b"a page to log in"), "UnexpectedAnswer", 502, "is the endpoint right"),
+        ((200, {"Content-Length": 99, "Connection": "close"}, b""), "ChunkedEncodingError", 500, ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["GetObject", "PutObject"])
+def test_refusals(make_call, upstream, command, answer, code, status, words):
+    """Have S3's own code and words, and a status by which SpiffArena knows whether to try again."""
+    upstream.answer = lambda request: answer
+    parameters = {"file_data": ""} if command == "PutObject" else {}
+    _, error, answered = make_call()(command, key="k", **parameters)
+    assert (error["error_code"], answered) == (code, status)
+    assert re.search(words, error["message"])
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects(make_call, upstream, other_upstream, status):
+    """Are not followed: neither the file nor the session token is for another host."""
+    upstream.answer = lambda request: (status, {"Location": other_upstream.url}, b"")
+    _, error, answered = make_call()("PutObject", key="k", file_data="")
+    assert (error["error_code"], answered) == ("S3Error", status)
+    assert other_upstream.requests == []
+
+
+def test_an_object_that_is_too_large(make_call, store):
+    call = make_call(HTTP_MAX_RESPONSE_BYTES=10)
+    call("PutObject", key="k", file_data=encode(b"x" * 11))
+    _, error, status = call("GetObject", key="k")
+    assert (error["error_code"], status) == ("ResponseTooLarge", 413)
+
+
+def test_hosts_that_are_not_allowed(make_call, store):
+    _, error, status = make_call(HTTP_ALLOWED_HOSTS="s3.test")("GetObject", key="k")
+    assert (error["error_code"], status) == ("HostNotAllowed", 403)
+
+
+def test_nobody_listens(make_call):
+    _, error, status = make_call(S3_URL=f"http://127.0.0.1:{free_port()}")("GetObject", key="k")
+    assert (error["error_code"], status) == ("ConnectionError", 500)
+
+
+# --- listings ---
+
+
+@pytest.mark.parametrize(
+    ("xml", "objects", "prefixes"),
+    [
+        ("", [], []),
+        ("<Contents><Key>a+b%20c</Key><Size>5</Size></Contents>", ["a+b%20c"], []),
+        ("<EncodingType>url</EncodingType><Contents><Key>a+b%20%00</Key></Contents>", ["a b \0"], []),
+        ("<Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents>", ["a", "b"], []),
+        ("<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>", [], ["a/"]),
+    ],
+)
+def test_listings(make_call, upstream, xml, objects, prefixes):
+    page = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>box</Name>{xml}</ListBucketResult>'
+    upstream.answer = lambda request: (200, {"Content-Type": "application/xml"}, page.encode())
+    body, error, _ = make_call()("ListObjects")
+    assert error is None
+    assert [entry["key"] for entry in body["objects"]] == objects
+    assert body["common_prefixes"] == prefixes
+    assert (body["is_truncated"], body["next_continuation_token"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "page", [b"", b"<html/>", b"<ListBucketResult/>", b"<a><b></a>", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"]
+)
+def test_what_is_no_listing(make_call, upstream, page):
+    upstream.answer = lambda request: (200, {}, page)
+    _, error, status = make_call()("ListObjects")
+    assert (error["error_code"], status) == ("UnexpectedAnswer", 502)
+
+
+@pytest.mark.parametrize("parameters", [{"max_keys": 1001}, {"max_keys": "x"}, {"prefix": 5}, {"delimiter": ["/"]}])
+def test_mistakes_in_a_listing(make_call, upstream, parameters):
+    _, error, status = make_call()("ListObjects", **parameters)
+    assert (error["error_code"], status) == ("ValueError", 400)
+    assert upstream.requests == []
+
+
+# --- moto, which is an S3 of somebody else's ---
+
+
+@pytest.fixture(scope="module")
+def moto():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def moto_call(make_call, moto):
+    """A call on a bucket of its own."""
+    for request in (Request(f"{moto}/moto-api/reset", method="POST"), Request(f"{moto}/box", method="PUT")):
+        urlopen(request).close()
+    return make_call(S3_URL=moto)
+
+
+@pytest.mark.parametrize("key", [key for key in ODD_KEYS if "\n" not in key])  # whose routes end at a line
+def test_moto_keeps_objects(moto_call, key):
+    """Whatever their keys hold."""
+    assert moto_call("PutObject", key=key, file_data=encode(BYTES), content_type="a/b")[1] is None
+    assert [entry["key"] for entry in moto_call("ListObjects")[0]["objects"]] == [key]
+    body, error, _ = moto_call("GetObject", key=key)
+    assert error is None
+    assert (body["content_base64"], body["mimetype"]) == (encode(BYTES), "a/b")
+    assert urlopen(moto_call("PresignUrl", key=key)[0]["url"]).read() == BYTES
+    assert moto_call("DeleteObject", key=key)[1] is None
+    assert moto_call("GetObject", key=key)[1]["error_code"] == "NoSuchKey"
+
+
+def test_moto_lists_in_pages(moto_call):
+    for key in "a/1", "a/2", "b b/1", "c":
+        moto_call("PutObject", key=key, file_data=encode(b"text"))
+    first = moto_call("ListObjects", max_keys=3)[0]
+    assert [(entry["key"], entry["size"]) for entry in first["objects"]] == [("a/1", 4), ("a/2", 4), ("b b/1", 4)]
+    assert first["objects"][0]["etag"] == hashlib.md5(b"text").hexdigest()
+    assert first["is_truncated"]
+    rest = moto_call("ListObjects", continuation_token=first["next_continuation_token"])[0]
+    assert [entry["key"] for entry in rest["objects"]] == ["c"]
+    assert not rest["is_truncated"]
+    folders = moto_call("ListObjects", delimiter="/")[0]
+    assert ([entry["key"] for entry in folders["objects"]], folders["common_prefixes"]) == (["c"], ["a/", "b b/"])
+    assert [entry["key"] for entry in moto_call("ListObjects", prefix="b b/")[0]["objects"]] == ["b b/1"]
+
+
+@pytest.mark.parametrize("command", ["PutObject", "GetObject", "DeleteObject", "ListObjects"])
+def test_moto_knows_no_such_bucket(moto_call, command):
+    parameters = {} if command == "ListObjects" else {"key": "k"}
+    if command == "PutObject":
+        parameters["file_data"] = ""
+    _, error, status = moto_call(command, bucket="no-such-box", **parameters)
+    assert (error["error_code"], status) == ("NoSuchBucket", 404)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 URL_ERRORS = {
-    "MissingSchema": "endpoint_url does not begin with https:// or http://",
-    "InvalidSchema": "endpoint_url does not begin with https:// or http://",
-    "InvalidURL": "endpoint_url is no URL",
+    "MissingSchema": "The endpoint does not begin with https:// or http://",
+    "InvalidSchema": "The endpoint does not begin with https:// or http://",
+    "InvalidURL": "The endpoint is no URL of a host",
 }
 _FROM_HTTP = {
     "ConnectionError": "S3 cannot be reached, or closed the connection; try again",
@@ -14,7 +14,6 @@ _FROM_HTTP = {
     "ChunkedEncodingError": "The answer was cut short; try again",
     "SSLError": "The certificate of S3 is not trusted, or TLS failed",
     "ProxyError": "The HTTP proxy on the way cannot be reached, or refuses",
-    "TooManyRedirects": "S3 redirects in a circle",
     "ResponseTooLarge": "The object is larger than the operator allows",
     "HostNotAllowed": "The operator's list of hosts does not have that of S3",
 }

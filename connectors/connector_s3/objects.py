@@ -80,8 +80,10 @@ class S3Command(ConnectorCommand):
         request = _REQUESTS[method](str(url), headers={**signed, "Accept-Encoding": "identity"})
         if method == "PUT":
             request.data, request.body_format = data, "raw"
-        # an object that was stored compressed is what was stored
-        answer = request.send(request.build(start_call(config, logs)), config, decompress=False)
+        call = start_call(config, logs)
+        call.follows = False  # the signature is for this host, and so is the session token
+        # an object that was stored compressed is returned as it was stored
+        answer = request.send(request.build(call), config, decompress=False)
         if answer.status >= 300:
             raise _read_refusal(answer, self.errors)
         return answer
