@@ -246,6 +246,7 @@ def test_put_get_and_delete(make_call, store):
             "filename": "report.pdf",
             "mimetype": "application/pdf",
             "content_base64": encode(BYTES),
+            "content_type": "application/pdf",
             **stored,
             "last_modified": "Wed, 25 Nov 2026 09:00:00 GMT",
         },
@@ -297,7 +298,7 @@ def test_an_object_that_is_stored_compressed(make_call, upstream):
 def test_a_result_is_an_attachment(make_call, store, make_app):
     """GetObject's is what the smtp connector takes."""
     call = make_call()
-    call("PutObject", key="a/grün.txt", file_data=encode(b"text"), content_type="text/plain")
+    call("PutObject", key="a/grün.txt", file_data=encode(b"text"), content_type="text/plain; charset=utf-8")
     from connector_smtp.message import read_attachments
 
     assert read_attachments(call("GetObject", key="a/grün.txt")[0]) == [("grün.txt", "text/plain", b"text")]
@@ -476,6 +477,7 @@ def test_a_presigned_url(make_call, upstream):
         {"method": "POST"},
         {"method": 5},
         {"expires_in": -1},
+        {"expires_in": 0},
         {"expires_in": 604801},
         {"expires_in": "soon"},
         {"expires_in": 1.5},
@@ -584,7 +586,9 @@ def test_what_is_no_listing(make_call, upstream, page):
     assert (error["error_code"], status) == ("UnexpectedAnswer", 502)
 
 
-@pytest.mark.parametrize("parameters", [{"max_keys": 1001}, {"max_keys": "x"}, {"prefix": 5}, {"delimiter": ["/"]}])
+@pytest.mark.parametrize(
+    "parameters", [{"max_keys": 1001}, {"max_keys": 0}, {"max_keys": "x"}, {"prefix": 5}, {"delimiter": ["/"]}]
+)
 def test_mistakes_in_a_listing(make_call, upstream, parameters):
     _, error, status = make_call()("ListObjects", **parameters)
     assert (error["error_code"], status) == ("ValueError", 400)

@@ -10,7 +10,9 @@ from connector_s3.errors import S3Error
 
 # SpiffArena writes data:<mimetype>;name=<name>;base64,<data>
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
-_MAX_SECONDS = 7 * 24 * 60 * 60  # the signature is good for no longer
+_SECONDS = 60 * 60
+_MAX_SECONDS = 7 * 24 * 60 * 60  # a signature is good for no longer
+_MAX_KEYS = 1000  # S3 tells no more at once
 
 
 def refuse(message: str) -> S3Error:
@@ -68,7 +70,9 @@ def read_file_data(value: Any) -> tuple[bytes, str]:
     return content, match["type"] if match else ""
 
 
-def read_number(parameter: str, value: Any, most: int) -> int:
+def _read_number(parameter: str, value: Any, *, default: int, most: int) -> int:
+    if value is None:
+        return default
     number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
     if type(number) is not int or not 1 <= number <= most:
         raise refuse(f"{parameter} must be a whole number from 1 to {most}")
@@ -76,11 +80,15 @@ def read_number(parameter: str, value: Any, most: int) -> int:
 
 
 def read_seconds(value: Any) -> int:
-    return read_number("expires_in", value, _MAX_SECONDS)
+    return _read_number("expires_in", value, default=_SECONDS, most=_MAX_SECONDS)
+
+
+def read_max_keys(value: Any) -> int:
+    return _read_number("max_keys", value, default=_MAX_KEYS, most=_MAX_KEYS)
 
 
 def read_method(value: Any) -> str:
-    text = read_text("method", value).upper()
+    text = read_text("method", value).upper() or "GET"
     if text not in ("GET", "PUT", "DELETE", "HEAD"):
         raise refuse("method may be 'GET', 'PUT', 'DELETE' or 'HEAD'")
     return text

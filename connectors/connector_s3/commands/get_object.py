@@ -26,10 +26,12 @@ class GetObject(S3Command):
     def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
         key = read_key(self.key)
         answer = self.ask("GET", f"/{encode_path(key)}", config, logs)
+        content_type = answer.headers.get("Content-Type", "")
         return {  # the first three are what an attachment of the smtp connector takes
             "filename": key.rpartition("/")[2],
-            "mimetype": answer.headers.get("Content-Type", ""),
+            "mimetype": content_type.partition(";")[0].strip(),
             "content_base64": base64.b64encode(answer.body).decode(),
+            "content_type": content_type,
             "bucket": self.bucket,
             "key": key,
             "size": len(answer.body),

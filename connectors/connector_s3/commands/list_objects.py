@@ -5,10 +5,8 @@ from typing import Any
 
 from connector_s3.listing import read_listing
 from connector_s3.objects import S3Command, read_xml
-from connector_s3.parameters import read_number, read_text
+from connector_s3.parameters import read_max_keys, read_text
 from connector_s3.signature import encode_query
-
-_MAX_KEYS = 1000  # S3 tells no more at once
 
 
 @dataclass(repr=False)
@@ -31,7 +29,7 @@ class ListObjects(S3Command):
         query = {
             "list-type": "2",
             "encoding-type": "url",  # XML cannot hold every key
-            "max-keys": str(read_number("max_keys", self.max_keys or _MAX_KEYS, _MAX_KEYS)),
+            "max-keys": str(read_max_keys(self.max_keys)),
             **{name: value for name, value in given.items() if value},
         }
         return read_listing(read_xml(self.ask("GET", f"/?{encode_query(query)}", config, logs), "ListBucketResult"))

@@ -30,6 +30,6 @@ class PresignUrl(S3Command):
         """Return the URL, which asks nobody: whoever has it may do that one thing."""
         url = find_bucket(self, config)
         path = f"{url.target}/{encode_path(read_key(self.key))}"
-        method, seconds = read_method(self.method or "GET"), read_seconds(self.expires_in or 3600)
+        method, seconds = read_method(self.method), read_seconds(self.expires_in)
         target = read_signer(self, config).presign(method, url.netloc, path, seconds, datetime.now(timezone.utc))
         return {"url": str(url._replace(target=target)), "method": method, "expires_in": seconds}
