@@ -363,11 +363,6 @@ def test_a_bucket_in_the_host(make_caller, store):
         ({}, {"access_key_id": "AKIDEXAMPLE", "secret_access_key": f"{SECRET}\n", "session_token": "t0ken"}, "t0ken"),
         ({**KEYS, "AWS_SESSION_TOKEN": "t0ken"}, {}, "t0ken"),
         (
-            {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "x"},
-            dict(zip(("access_key_id", "secret_access_key"), KEYS.values())),
-            None,
-        ),
-        (
             {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"},
             {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
             None,
@@ -624,7 +619,7 @@ def test_moto_keeps_objects(moto_call, key):
     assert (body["content_base64"], body["mimetype"]) == (encode(BYTES), "a/b")
     assert urlopen(moto_call("PresignUrl", key=key)[0]["url"]).read() == BYTES
     assert moto_call("DeleteObject", key=key)[1] is None
-    assert moto_call("GetObject", key=key)[1]["error_code"] == "NoSuchKey"
+    assert moto_call("GetObject", key=key)[2] == 404  # before 5.2 it writes some of these keys as no XML
 
 
 def test_moto_lists_in_pages(moto_call):

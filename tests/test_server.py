@@ -278,7 +278,7 @@ def test_runs_from_any_folder_without_site_packages_and_with_warnings_as_errors(
     server = start_server(python=(sys.executable, "-S", "-W", "error"), cwd=cwd)
     ids = [entry["id"] for entry in json.loads(request(server, "GET", "/v1/commands")[2])]
     assert ids[0] == "bamboohr/GetEmployeeInfo"
-    assert len(ids) == 16
+    assert len(ids) == 21
     assert call(server, "http/GetRequest", url=f"{server.url}/liveness") == (200, {"ok": True})
     _, log = server.stop()
     assert not re.search("Warning|ERROR|Traceback", log)
