@@ -626,8 +626,10 @@ class _Connectors:
     def list_entries(self, kind: str) -> bytes:
         """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
         if kind not in self._listings:
+            self.load_all(kind)
+            is_whole = not any(connector.is_late for connector in self)  # before the list is made, or it may lack one
             body = _encode_json([{"id": entry.id, "parameters": entry.parameters} for entry in self.load_all(kind)])
-            if any(connector.is_late for connector in self):
+            if not is_whole:
                 return body
             self._listings[kind] = body
         return self._listings[kind]
@@ -901,7 +903,7 @@ def _parse_json(body: bytes) -> Any:
         message = str(error)
     except ValueError:
         # the decoder does not say where: outside of strings
-        tokens = re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity|[0-9]{4301})', text)
+        tokens = re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity|(?<![0-9])[0-9]{4301})', text)
         position = next((token.start() for token in tokens if token[1]), 0)
         reason = "a number must be finite, and have no more than 4300 digits"
         message = str(json.JSONDecodeError(reason, text, position))
@@ -981,13 +983,14 @@ def _end_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -
 
 
 def _callback(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> str:
-    base = settings.public_url or application_uri(environ).rstrip("/")
-    callback = f"{base}/v1/auth/{quote(entry.id)}/callback"
-    try:
-        _read_base("The Host header", callback)
-    except _SettingError as error:
-        raise _Refusal(400, "bad_request", str(error)) from None
-    return callback
+    base = settings.public_url
+    if not base:
+        base = application_uri(environ).rstrip("/")
+        try:
+            _read_base("The Host header", base)
+        except _SettingError as error:
+            raise _Refusal(400, "bad_request", str(error)) from None
+    return f"{base}/v1/auth/{quote(entry.id)}/callback"
 
 
 def _read_redirect_url(query: str) -> str:
@@ -1107,7 +1110,8 @@ def _page_of_refusal(refusal: _Refusal) -> _Reply:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Not signed in</title><h1>Not signed in</h1>'
         f"<p>{html.escape(refusal.message)}</p><p><code>{html.escape(refusal.error_code)}</code></p></html>"
     )
-    return _Reply(refusal.status, page.encode(), "text/html; charset=utf-8", refusal.headers, refusal.error_code)
+    octets = page.encode("ascii", "xmlcharrefreplace")  # a message may hold half of a surrogate pair
+    return _Reply(refusal.status, octets, "text/html; charset=utf-8", refusal.headers, refusal.error_code)
 
 
 # --- The application ----------------------------------------------------------------------------------------------
@@ -1457,12 +1461,12 @@ class _RequestHandler(WSGIRequestHandler):
     """The conversation with one client: one request, one answer, one line in the log."""
 
     protocol_version = "HTTP/1.1"  # for `Expect: 100-continue`
-    disable_nagle_algorithm = True
     command = path = ""
     server: _Server
 
     def setup(self) -> None:
-        super().setup()
+        self.connection = self.request
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         self.started = time.perf_counter()
         self.stream = _Stream(self.request)
         self.rfile = io.BufferedReader(self.stream)
@@ -1485,7 +1489,7 @@ class _RequestHandler(WSGIRequestHandler):
                 environ = self.get_environ()
                 self._send(*_call_application(self.server.application, environ))
                 left = environ["wsgi.input"].left
-        if left:
+        if left and "undelivered" not in self.notes:
             self._linger(left)
 
     def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
@@ -1494,19 +1498,22 @@ class _RequestHandler(WSGIRequestHandler):
         own = [("Date", self.date_time_string()), ("Server", "spiffproxy"), ("Connection", "close")]
         for name, value in [*own, *headers]:
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
+        try:
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+        except OSError as error:
+            self.notes["undelivered"] = f"undelivered:{type(error).__name__}"
         self.log_request(status[:3], len(body))
 
     def _linger(self, left: int) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
         self.server.hold_loosely(self.request)
-        socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
         self.stream.end_head()
         self.stream.allow(_LINGER_SECONDS)
         buffer = memoryview(bytearray(65536))
         with suppress(OSError):  # a client that is gone has its answer, or will never have it
+            socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
             while left and (count := self.rfile.readinto1(buffer[:left])):
                 left -= count
 
@@ -1588,13 +1595,13 @@ class _Server(WSGIServer):
 
     def __init__(self, settings: _Settings, application: WSGIApplication) -> None:
         self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        certfile, keyfile = settings.certfile, settings.keyfile
-        self.tls = _read_certificate(certfile or keyfile, keyfile) if certfile or keyfile else None
+        self.tls = _read_certificate(settings.certfile, settings.keyfile) if settings.certfile else None
         self._places = threading.Semaphore(_MAX_CONNECTIONS)
         self._accepted: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)  # threads that no connection has been accepted for
         self._loose: set[socket.socket] = set()  # connections without a request that is to be answered
-        self._is_stopping = False
+        self._loose_lock = threading.Lock()
+        self._is_stopping = self._is_cutting = False
         super().__init__((settings.host, settings.port), _RequestHandler)
         self.application: WSGIApplication = application
 
@@ -1648,14 +1655,16 @@ class _Server(WSGIServer):
             self.close_request(request)
 
     def hold_loosely(self, connection: socket.socket) -> None:
-        """Let a connection go as soon as the server stops."""
-        self._loose.add(connection)
-        if self._is_stopping:
-            _cut(connection)
+        """Let a connection go when the server stops."""
+        with self._loose_lock:
+            self._loose.add(connection)
+            if self._is_cutting:
+                _cut(connection)
 
     def hold(self, connection: socket.socket) -> None:
         """Have a connection answered before the server stops."""
-        self._loose.discard(connection)
+        with self._loose_lock:
+            self._loose.discard(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
@@ -1671,12 +1680,24 @@ class _Server(WSGIServer):
     def finish(self) -> None:
         """Accept nothing more, and wait until every connection that has asked for something has its answer."""
         self._is_stopping = True
-        for connection in list(self._loose):
-            _cut(connection)
         self.shutdown()
+        self._accept_waiting()
         self.server_close()
+        time.sleep(_POLL_SECONDS)  # for what is on its way
+        with self._loose_lock:
+            self._is_cutting = True
+            for connection in self._loose:
+                _cut(connection)
         for _ in range(_MAX_CONNECTIONS):
             self._places.acquire()
+
+    def _accept_waiting(self) -> None:
+        """Accept what the kernel has accepted for us: to close before that would reset it."""
+        with suppress(OSError, RuntimeError):  # there is no place, or no thread
+            for _ in range(_BACKLOG):
+                if not select.select([self], [], [], 0)[0]:
+                    return
+                self.process_request(*self.get_request())
 
 
 def _cut(connection: socket.socket) -> None:

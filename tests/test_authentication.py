@@ -910,3 +910,13 @@ def test_nothing_secret_is_in_the_log(start_server, provider):
     spoken = [query_of(url)["state"] for url in (callback, other_callback)]
     cookies = [cookie["Cookie"].partition("=")[2] for cookie in (cookie, other_cookie)]
     assert [secret for secret in {*provider.secrets(), *spoken, *cookies} if secret in log] == []
+
+
+def test_a_message_that_cannot_be_encoded_is_a_page_nonetheless(write_connector, make_app, tmp_path):
+    """A provider's JSON can hold half of a surrogate pair."""
+    source = "class SignIn:\n    def app_description(self, config):\n        raise LookupError('\\ud800')\n"
+    name = write_connector("", auths__in____init__="", auths__in__things=source)
+    answer = make_app(tmp_path, AUTH_REDIRECT_URLS="http://127.0.0.1").get(
+        f"/v1/auth/{name}/SignIn?redirect_url=http://127.0.0.1/", headers={"Accept": "text/html"}, status=500
+    )
+    assert "&#55296;" in answer.text

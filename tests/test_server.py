@@ -52,7 +52,8 @@ def test_the_first_line_says_where_and_what(start_server):
     assert f"listening on http://127.0.0.1:{server.port}; " in server.first_line
     assert "; at most 64 commands run at once\n" in server.first_line
     assert (
-        "connectors: bamboohr, broken, coingecko, example, exits, half, hollow, http, s3, smtp, xero; " in server.first_line
+        "connectors: bamboohr, broken, coingecko, example, exits, half, hollow, http, s3, smtp, xero; "
+        in server.first_line
     )
     assert "no key is asked for" in server.first_line
     assert "a key is asked for" in start_server(CONNECTOR_PROXY_API_KEY="k").first_line
