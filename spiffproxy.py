@@ -85,6 +85,9 @@ _BACKLOG = 1024
 # commands that run at once leave connections for everything else
 _MAX_THREADS = 448
 
+# what a socket says that would have to wait; the last two are TLS's SSL_ERROR_WANT_READ and SSL_ERROR_WANT_WRITE
+_NOT_YET = {errno.EAGAIN, 2, 3}
+
 # until a thread without work ends; until the server sees that it is to stop; until what then runs has to be done,
 # which SpiffArena does not wait for any longer
 _IDLE_SECONDS = 10
@@ -1415,8 +1418,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._set_timeout()
-        count = self._sock.recv_into(buffer)
+        count = self._try(self._sock.recv_into, buffer)
         if self._head_bytes is not None:
             if self._head_bytes and not count:
                 raise ConnectionAbortedError  # half a head, which the standard parser would take for a whole one
@@ -1426,14 +1428,21 @@ class _Stream(io.RawIOBase):
         return count
 
     def write(self, data: Any) -> int:
-        self._set_timeout()
-        return self._sock.send(data)
+        return self._try(self._sock.send, data)
 
-    def _set_timeout(self) -> None:
+    def _try(self, operation: Callable[[Any], int], data: Any) -> int:
+        """Do it at once where that can be; a socket with a timeout waits first, and lets other threads go before."""
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise socket.timeout  # the class that sockets raise, on 3.9 too
+        self._sock.settimeout(0)
+        try:
+            return operation(data)
+        except OSError as error:
+            if error.errno not in _NOT_YET:
+                raise
         self._sock.settimeout(seconds)
+        return operation(data)
 
 
 class _Body:
@@ -1813,8 +1822,22 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps({"time": self.formatTime(record), "level": record.levelname, **parts})
 
 
+class _LineHandler(logging.Handler):
+    """Writes each line to stderr by itself: under the lock of the standard handler threads would queue up."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            os.write(2, f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
+        except Exception:
+            self.handleError(record)
+
+
 def _start_log(log_format: str) -> None:
-    handler = logging.StreamHandler()
+    handler = _LineHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(handlers=[handler], level=logging.INFO)
