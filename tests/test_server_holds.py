@@ -346,11 +346,7 @@ def test_one_file_may_hold_certificate_and_key(start_server, authority, tmp_path
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 def test_no_tls_below_1_2(start_server, authority, certificate):
     server = start_server(*certificate)
-    with (
-        connect(server) as plain,
-        pytest.warns(DeprecationWarning, match="TLSv1_1"),
-        pytest.raises((ssl.SSLError, OSError)),
-    ):
+    with connect(server) as plain, pytest.raises((ssl.SSLError, OSError)):
         secure(
             plain,
             authority,
