@@ -70,12 +70,14 @@ _IMPORT_SECONDS = 30
 # what a client may take: for the head of its request (nginx: 60 s), for the body and for each 64 KiB of it, to fetch
 # the answer, and to send on what nobody wants, which has to be read or the answer is lost to a reset (nginx: 30 s)
 _HEAD_SECONDS = 20
-_MAX_HEAD_BYTES = 256 * 1024
 _BODY_SECONDS = 20
 _BODY_BYTES_PER_SECOND = 64 * 1024
 _ANSWER_SECONDS = 60
-_SEND_BYTES = 64 * 1024
 _LINGER_SECONDS = 30
+
+# http.client alone would take a head of 6 MB; an answer that has no more than this goes out in one send
+_MAX_HEAD_BYTES = 256 * 1024
+_SEND_BYTES = 64 * 1024
 
 # the most connections at once, each with a thread; more wait in the kernel, which would drop them in a burst if it had
 # no room (the standard server: 5)
