@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import html
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -519,6 +520,7 @@ class _Connector:
         self.package = f"connector_{name}"
         self.entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in _KINDS}
         self.failures: dict[str, str] = {}  # module → reason
+        self.lacks: list[str] = []  # what its package requires and is not installed, each with how to get it
         self.is_late = False  # its import goes on, and has been waited for in vain
         self._modules: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         self._starting = threading.Lock()
@@ -541,6 +543,10 @@ class _Connector:
     def _import(self) -> None:
         with self._keep_failure(self.package):
             package = importlib.import_module(self.package)
+            requires = getattr(package, "requires", None)
+            for module, advice in requires.items() if isinstance(requires, dict) else ():
+                if not importlib.util.find_spec(module.partition(".")[0]):
+                    self.lacks.append(f"{self.package} needs {module}, which is not installed: {advice}")
             for kind in _KINDS:
                 if (kind, True) in _submodules(package):
                     self._collect(kind)
@@ -619,9 +625,12 @@ class _Connectors:
             reason = f"{connector.package} is still being imported, for more than {_IMPORT_SECONDS} s"
             raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
         entries = connector.entries[kind]
+        if name in entries and connector.lacks:
+            raise _Refusal(503, "connector_unavailable", "; ".join(connector.lacks))
         if name in entries:
             return entries[name]
-        failures = "".join(f"; {module} cannot be imported: {reason}" for module, reason in connector.failures.items())
+        faults = [f"{module} cannot be imported: {reason}" for module, reason in connector.failures.items()]
+        failures = "".join(f"; {fault}" for fault in [*faults, *connector.lacks])
         if connector.has_failed(kind):
             message = f"The connector {connector_name!r} is broken{failures}. The proxy's log has the details."
             raise _Refusal(503, "connector_unavailable", message)
@@ -1880,6 +1889,7 @@ def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
     sections = {
         "Commands (* required)": [_summarize(entry) for entry in connectors.load_all("commands")],
         "Authentications": [_summarize(entry) for entry in connectors.load_all("auths")],
+        "Lacking": [lack for connector in connectors for lack in connector.lacks],
         "Broken": [],
     }
     for connector in connectors:

@@ -64,6 +64,15 @@ def test_list_without_anything_broken():
     assert ended.stdout.endswith("\nAuthentications\n  xero/OAuth()\n\n")
 
 
+def test_list_says_what_a_connector_lacks(write_connector, tmp_path):
+    """Which breaks nothing."""
+    name = write_connector("", __init__="requires = {'a_module_that_nobody_has': 'pip install nothing'}")
+    ended = run_proxy("list", "--connectors", str(tmp_path))
+    line = f"connector_{name} needs a_module_that_nobody_has, which is not installed: pip install nothing"
+    assert ended.stdout.endswith(f"\n\nLacking\n  {line}\n\n")
+    assert ended.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "answer"),
     [

@@ -201,6 +201,26 @@ def test_commands_that_fail_do_not_take_the_authentications_along(write_connecto
     assert answer.json == error_reply("connector_unavailable", r"\.commands cannot be imported: OSError: no commands")
 
 
+REQUIRES = """
+requires = {"json": "comes with Python", "a_module_that_nobody_has": "pip install nothing", "nobody.has.this": "take it"}
+"""
+
+
+def test_a_connector_says_what_it_requires(write_connector, make_app, tmp_path):
+    """It is listed nonetheless; a call says how to get what is not installed, and so does a module that needs it."""
+    name = write_connector(command("C"), __init__=REQUIRES, commands__in__bad="import a_module_that_nobody_has")
+    other = write_connector(command("C"), __init__="requires = ['what this proxy does not know']")
+    app = make_app(tmp_path)
+    assert ids(app) == [f"{name}/C", f"{other}/C"]
+    lacks = f"connector_{name} needs a_module_that_nobody_has, which is not installed: pip install nothing; "
+    lacks += f"connector_{name} needs nobody.has.this, which is not installed: take it"
+    answer = app.post_json(f"/v1/do/{name}/C", {}, status=503)
+    assert answer.json == error_reply("connector_unavailable", f"^{lacks}$")
+    assert app.post_json(f"/v1/do/{other}/C", {}).text == "ok"
+    answer = app.post_json(f"/v1/do/{name}/D", {}, status=404)
+    assert answer.json == error_reply("command_not_found", f"there are: C; .*bad cannot be imported: .*; {lacks}$")
+
+
 def test_a_call_imports_its_own_connector_alone(app):
     forget_connectors(but=())
     app.get("/liveness")
