@@ -37,15 +37,16 @@ import signal
 import socket
 import socketserver
 import sys
+import textwrap
 import threading
 import time
 import traceback
 import types
 import typing
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import InitVar
+from dataclasses import MISSING, InitVar, fields, is_dataclass
 from http.client import HTTPException, responses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
@@ -391,6 +392,7 @@ def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
 _NAMED_TYPES = [("str", str), ("int", int), ("bool", bool), ("None", None), ("None", type(None))]
 _UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
 _ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())
+_WRAPPERS = [getattr(typing, name, typing.Annotated) for name in ("Annotated", "Required", "NotRequired", "ReadOnly")]
 
 
 class _Parameter(TypedDict):
@@ -457,15 +459,19 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
 def _describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
     """Return the protocol's name of a type, and whether the type admits None."""
     try:
-        names = set(_type_names(annotation, cls))
+        names = {_name_type(member) for member in _members(annotation, cls)}
     except Exception:  # an annotation that cannot be read spoils its own parameter alone
         return "any", False
     types_but_none = names - {"None"}
     return types_but_none.pop() if len(types_but_none) == 1 else "any", "None" in names
 
 
-def _type_names(annotation: Any, cls: type) -> Iterator[str]:
-    """Yield the protocol's name, or "None", of each type of a union, in whatever way the annotation spells it."""
+def _name_type(member: Any) -> str:
+    return next((name for name, known in _NAMED_TYPES if member is known), "any")
+
+
+def _members(annotation: Any, cls: type) -> Iterator[Any]:
+    """Yield each type of a union, in whatever way the annotation spells it, or `_Unresolved` in its place."""
     if isinstance(annotation, str):
         meant = [_evaluate(operand, cls) for operand in _operands(ast.parse(annotation.strip(), mode="eval").body)]
     elif isinstance(annotation, typing.ForwardRef):
@@ -476,13 +482,19 @@ def _type_names(annotation: Any, cls: type) -> Iterator[str]:
         meant = [annotation.__value__]
     elif typing.get_origin(annotation) in _UNION_TYPES:
         meant = list(typing.get_args(annotation))
-    elif typing.get_origin(annotation) is typing.Annotated:
+    elif typing.get_origin(annotation) in _WRAPPERS:
         meant = [typing.get_args(annotation)[0]]
     else:
-        yield next((name for name, known in _NAMED_TYPES if annotation is known), "any")
+        yield annotation
         return
     for one in meant:
-        yield from _type_names(one, cls)
+        yield from _members(one, cls)
+
+
+class _Unresolved(NamedTuple):
+    """What an annotation kept as text has in the place of a type that is not there."""
+
+    reason: str
 
 
 def _operands(node: ast.expr) -> list[ast.expr]:
@@ -498,8 +510,166 @@ def _evaluate(node: ast.expr, cls: type) -> Any:
     code = compile(ast.Expression(node), "<annotation>", "eval")
     try:
         return eval(code, {}, ChainMap(*scopes))  # noqa: S307 - written by the author of the command
-    except Exception:
-        return Any  # an unknown type, but one type of the union nonetheless
+    except Exception as error:  # an unknown type, but one type of the union nonetheless
+        return _Unresolved(_exception_text(error))
+
+
+# --- Description: what is told beyond the protocol ----------------------------------------------------------------
+
+# how a docstring begins what it says of one of them (Sphinx), or of several (Google, NumPy)
+_DOCSTRING_WORDS = {
+    **dict.fromkeys(["param", "parameter", "arg", "argument", "key", "keyword"], "parameters"),
+    **dict.fromkeys(["parameters", "other parameters", "args", "arguments", "keyword args"], "parameters"),
+    **dict.fromkeys(["keyword arguments", "attributes"], "parameters"),
+    **dict.fromkeys(["raises", "raise", "except", "exception"], "errors"),
+    **dict.fromkeys(["type", "returns", "return", "rtype", "yields"], "others"),
+}
+
+_SECRET_NAME = re.compile("pass(word|wd|phrase)|token(?!s)|secret|(api|private)_?key|connection_str", re.IGNORECASE)
+
+# what JSON can bring, by the names of JSON Schema
+_SCHEMA_TYPES: list[tuple[Any, str]] = [
+    (str, "string"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (type(None), "null"),
+]
+_SCHEMA_TYPES += [(None, "null"), *((kind, "object") for kind in (dict, Mapping, MutableMapping))]
+_SCHEMA_TYPES += [(kind, "array") for kind in (list, tuple, set, frozenset, Sequence, Collection, Iterable)]
+
+
+def _tell(entry: _Entry) -> dict[str, Any]:
+    """Return what is listed of an entry: the protocol's fields, and those of ours that have something to say.
+
+    A parameter may have `description`, `default`, `schema` (JSON Schema 2020-12) and `secret`; the entry may have
+    `description`, `deprecated` and `errors`, which maps codes to what they mean.
+    """
+    said = _Docstrings()
+    with suppress(Exception):  # docstrings and mappings are foreign code, and may be anything
+        said.read(entry.cls)
+    given = {parameter.name: parameter for parameter in _constructor_parameters(entry.cls)}
+    parameters = [
+        {**listed, **_tell_parameter(listed, given[listed["id"]], said, entry.cls)} for listed in entry.parameters
+    ]
+    deprecated = bool(re.search(r"(\A|\n\n)deprecated\b", said.prose, re.IGNORECASE))
+    more = {"description": said.prose, "deprecated": deprecated, "errors": said.errors}
+    return {"id": entry.id, "parameters": parameters, **{name: value for name, value in more.items() if value}}
+
+
+def _tell_parameter(listed: _Parameter, parameter: inspect.Parameter, said: _Docstrings, cls: type) -> dict[str, Any]:
+    is_secret = listed["type"] in ("str", "any") and bool(_SECRET_NAME.search(parameter.name))
+    told: dict[str, Any] = {}
+    if parameter.name in said.parameters:
+        told["description"] = said.parameters[parameter.name]
+    if parameter.default is not parameter.empty and not (is_secret and parameter.default):
+        with suppress(Exception):  # where it is no JSON
+            _encode_json(parameter.default)
+            told["default"] = parameter.default
+    with suppress(Exception):  # where the annotation cannot be read, or refers to itself
+        told.update({"schema": schema} if (schema := _schema(parameter.annotation, cls)) else {})
+    return {**told, "secret": True} if is_secret else told
+
+
+class _Docstrings:
+    """What the docstrings of a class say: its prose, and of its parameters and the errors it answers with."""
+
+    def __init__(self) -> None:
+        self.prose = ""
+        self.parameters: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+
+    def read(self, cls: type) -> None:
+        """Read those of the class, its constructor and `execute`; what they leave out, base classes may say."""
+        declared = getattr(cls, "errors", None)
+        if isinstance(declared, Mapping):
+            self.errors = {str(code): str(text) for code, text in declared.items()}
+        for base in cls.__mro__[:-1]:
+            for source in filter(None, (base, vars(base).get("__init__"), vars(base).get("execute"))):
+                text = source.__doc__
+                if isinstance(text, str) and not text.startswith(f"{base.__name__}("):  # as a dataclass makes its own
+                    prose = self._read_one(text)
+                    if base is cls and source is not vars(base).get("execute"):
+                        self.prose = self.prose or prose
+
+    def _read_one(self, text: str) -> str:
+        """Keep what a docstring says, in the style of Sphinx, Google or NumPy, and return the rest of it."""
+        text = inspect.cleandoc(text).replace(".. deprecated:: ", "Deprecated: ")
+        numpy = r"^(\w[\w ]*)\n-{3,}\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)"
+        text = re.sub(numpy, lambda found: f"{found[1]}:\n{textwrap.indent(found[2], '    ')}", text, flags=re.M | re.S)
+        prose = []
+        for block in re.split(r"(?m)^(?=\S)", text):
+            head, _, body = block.partition("\n")
+            field = re.match(r":(\w+)\s*([^:]*):(?!\S)", block)
+            title = head[:-1].lower() if head.endswith(":") and body.strip() else ""
+            if field and field[1] in _DOCSTRING_WORDS:
+                self._keep(
+                    field[1], [name.split()[-1] for name in field[2].split(",") if name.strip()], block[field.end() :]
+                )
+            elif title in _DOCSTRING_WORDS:
+                for item in re.split(r"(?m)^(?=\S)", textwrap.dedent(body)):
+                    # "name: text", "name (type): text" (Google); "name", "name : type", the text below (NumPy)
+                    named = re.match(r"([\\*\w<>.]+(?:, [\\*\w<>.]+)*)(?: \(.*?\))?(?:: | : .*|:?$)", item, re.M)
+                    if named:
+                        self._keep(title, named[1].split(", "), item[named.end() :])
+            else:
+                prose.append(block)
+        return "".join(prose).strip()
+
+    def _keep(self, word: str, names: list[str], text: str) -> None:
+        kept = {"parameters": self.parameters, "errors": self.errors}.get(_DOCSTRING_WORDS[word], {})
+        for name in names if text.strip() else []:
+            kept.setdefault(name.lstrip("\\*"), " ".join(text.split()))
+
+
+def _schema(annotation: Any, cls: type) -> dict[str, Any]:
+    """Return the JSON Schema of an annotation; {}, which admits everything, where it cannot be told."""
+    schemas: list[dict[str, Any]] = []
+    for member in _members(annotation, cls):
+        schema = _schema_of_type(member, cls)
+        if not schema:
+            return {}
+        if schema not in schemas:
+            schemas.append(schema)
+    if len(schemas) == 1:
+        return schemas[0]
+    if all(schema.keys() == {"type"} for schema in schemas):
+        return {"type": [schema["type"] for schema in schemas]}
+    return {"anyOf": schemas}
+
+
+def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is typing.Literal:
+        return _schema_of_values(arguments)
+    if isinstance(origin, type) and issubclass(origin, enum.Enum):
+        return _schema_of_values([member.value for member in origin])
+    if hasattr(origin, "__required_keys__"):  # a TypedDict, which sees no NotRequired in what is kept as text
+        annotations = origin.__annotations__
+        required = [name for name in annotations if "NotRequired" not in str(annotations[name])]
+        return _schema_of_fields(annotations, [name for name in required if name in origin.__required_keys__], origin)
+    if isinstance(origin, type) and is_dataclass(origin):
+        taken = [field for field in fields(origin) if field.init]
+        required = [field.name for field in taken if field.default is MISSING and field.default_factory is MISSING]
+        return _schema_of_fields({field.name: field.type for field in taken}, required, origin)
+    name = next((name for known, name in _SCHEMA_TYPES if origin is known), "")
+    parts = [_schema(argument, cls) for argument in arguments if argument is not Ellipsis]
+    if origin is tuple and parts and Ellipsis not in arguments:
+        return {"type": name, "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
+    within = {"object": "additionalProperties", "array": "items"}.get(name)
+    if within and parts and parts[-1]:
+        return {"type": name, within: parts[-1]}
+    return {"type": name} if name else {}
+
+
+def _schema_of_values(values: Iterable[Any]) -> dict[str, Any]:
+    _encode_json(list(values))
+    return {"enum": list(values)}
+
+
+def _schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type) -> dict[str, Any]:
+    properties = {name: _schema(annotation, cls) for name, annotation in annotations.items()}
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
 # --- Discovery: connectors, imported when they are asked for ------------------------------------------------------
@@ -642,7 +812,7 @@ class _Connectors:
         if kind not in self._listings:
             self.load_all(kind)
             is_whole = not any(connector.is_late for connector in self)  # before the list is made, or it may lack one
-            body = _encode_json([{"id": entry.id, "parameters": entry.parameters} for entry in self.load_all(kind)])
+            body = _encode_json([_tell(entry) for entry in self.load_all(kind)])
             if not is_whole:
                 return body
             self._listings[kind] = body

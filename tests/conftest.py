@@ -58,6 +58,16 @@ class _Matching:
         return f"… {self.pattern} …"
 
 
+def standard_fields(entries):
+    """Map the ids of what is listed to its parameters, without what is told beyond the protocol."""
+    return {
+        entry["id"]: [
+            {name: parameter[name] for name in ("id", "type", "required")} for parameter in entry["parameters"]
+        ]
+        for entry in entries
+    }
+
+
 def free_port():
     """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:

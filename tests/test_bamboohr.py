@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import JSON, free_port
+from conftest import JSON, free_port, standard_fields
 
 KEY = "k3y"
 EMPLOYEES = {
@@ -90,7 +90,7 @@ def call(make_call):
 
 
 def test_the_ids_and_parameters_are_those_that_diagrams_use(app):
-    listed = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}
+    listed = standard_fields(app.get("/v1/commands").json)
     common = [{"id": x, "type": "str", "required": True} for x in ("api_key", "subdomain", "employee_id")]
     assert listed["bamboohr/GetPayRate"] == common
     assert listed["bamboohr/GetEmployeeInfo"] == [*common, {"id": "fields", "type": "str", "required": True}]

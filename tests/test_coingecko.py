@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
-from conftest import JSON, free_port
+from conftest import JSON, free_port, standard_fields
 
 KEY = "CG-k3y"
 DEMO, PRO = "x-cg-demo-api-key", "x-cg-pro-api-key"
@@ -94,7 +94,7 @@ def call(make_call):
 
 
 def test_the_ids_and_parameters(app):
-    listed = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}
+    listed = standard_fields(app.get("/v1/commands").json)
     key = {"id": "api_key", "type": "str", "required": False}
     for command, names in {"GetPrice": PRICE, "GetCoinHistory": HISTORY}.items():
         required = [{"id": name, "type": "str", "required": True} for name in names]

@@ -5,7 +5,7 @@ import threading
 import types
 
 import pytest
-from conftest import BUNDLED, CONNECTORS, error_reply, forget_connectors
+from conftest import BUNDLED, CONNECTORS, error_reply, forget_connectors, standard_fields
 
 
 def command(name):
@@ -25,11 +25,11 @@ def test_what_the_example_offers(app):
     """Connectors by name, modules by name, classes by name; the broken ones are not there."""
     assert ids(app) == ["example/CombineStrings", "example/Echo", "example/Fail", *STATUS, "example/Wait", "half/Good"]
     auths = ["example/OldSignIn", "example/SignIn", "xero/OAuth"]
-    assert app.get("/v1/auths").json == [{"id": auth, "parameters": []} for auth in auths]
+    assert standard_fields(app.get("/v1/auths").json) == {auth: [] for auth in auths}
     everything = [entry["id"].split("/")[0] for entry in app.get("/v1/commands").json]
     assert sorted(set(everything)) == list(dict.fromkeys(everything))
     assert {"bamboohr", "coingecko", "example", "half", "http", "s3", "smtp", "xero"} <= set(everything)
-    described = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}
+    described = standard_fields(app.get("/v1/commands").json)
     assert described["http/GetRequest"] == [
         {"id": "url", "type": "str", "required": True},
         {"id": "headers", "type": "any", "required": False},

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from conftest import JSON, free_port, serve_http
+from conftest import JSON, free_port, serve_http, standard_fields
 
 CLIENT = {"XERO_CLIENT_ID": "app+id", "XERO_CLIENT_SECRET": "s3cret/+"}
 TENANT = {"id": "c1", "tenantId": "t1", "tenantType": "ORGANISATION", "tenantName": "Demo Company"}
@@ -118,7 +118,7 @@ def call(make_call):
 
 def test_the_ids_and_parameters_are_those_that_diagrams_use(make_app):
     app = make_app()
-    listed = {entry["id"]: entry["parameters"] for entry in app.get("/v1/commands").json}
+    listed = standard_fields(app.get("/v1/commands").json)
     tokens = {"id": "access_token", "type": "any", "required": True}
     texts = [{"id": x, "type": "str", "required": True} for x in INVOICE]
     assert listed["xero/CreateInvoice"] == [tokens, *texts]
