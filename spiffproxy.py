@@ -690,9 +690,10 @@ class _Connector:
         self.package = f"connector_{name}"
         self.entries: dict[str, dict[str, _Entry]] = {kind: {} for kind in _KINDS}
         self.failures: dict[str, str] = {}  # module → reason
+        self.places: dict[str, str] = {}  # module → file and line of its failure
         self.lacks: list[str] = []  # what its package requires and is not installed, each with how to get it
         self.is_late = False  # its import goes on, and has been waited for in vain
-        self._modules: dict[str, set[str]] = {kind: set() for kind in _KINDS}
+        self.modules: dict[str, list[str]] = {kind: [] for kind in _KINDS}
         self._starting = threading.Lock()
         self._imported = threading.Event()
         self._import_thread = threading.Thread(target=self._import, daemon=True)
@@ -706,9 +707,9 @@ class _Connector:
 
     def has_failed(self, kind: str) -> bool:
         """Tell whether the package, its subpackage `kind`, or all of the modules in there failed."""
-        modules = self._modules[kind]
+        modules = self.modules[kind]
         names = {self.package, f"{self.package}.{kind}"}
-        return not names.isdisjoint(self.failures) or (bool(modules) and modules <= self.failures.keys())
+        return not names.isdisjoint(self.failures) or (bool(modules) and self.failures.keys() >= set(modules))
 
     def _import(self) -> None:
         with self._keep_failure(self.package):
@@ -728,10 +729,11 @@ class _Connector:
             subpackage = importlib.import_module(f"{self.package}.{kind}")
             for name, _ in _submodules(subpackage):
                 module_name = f"{subpackage.__name__}.{name}"
-                self._modules[kind].add(module_name)
+                self.modules[kind].append(module_name)
                 with self._keep_failure(module_name):
-                    for cls in _find_classes(importlib.import_module(module_name), _KINDS[kind]):
-                        self._add(self.entries[kind], cls)
+                    for cls in _find_classes(importlib.import_module(module_name)):
+                        if callable(getattr(cls, _KINDS[kind], None)):
+                            self._add(self.entries[kind], cls)
 
     def _add(self, entries: dict[str, _Entry], cls: type) -> None:
         entry = _Entry(f"{self.name}/{cls.__name__}", cls)
@@ -746,6 +748,7 @@ class _Connector:
                 yield
         except BaseException as error:  # sys.exit() included
             self.failures[module_name] = f"{type(error).__name__}: {_exception_text(error)}"
+            self.places[module_name] = _locate_failure(error, self.package)
             _logger.exception("%s cannot be imported and is left out", module_name)
 
 
@@ -754,8 +757,8 @@ def _submodules(package: types.ModuleType) -> list[tuple[str, bool]]:
     return sorted((module.name, module.ispkg) for module in pkgutil.iter_modules(package.__path__))
 
 
-def _find_classes(module: types.ModuleType, method: str) -> list[type]:
-    """Return the public, concrete classes that a module defines and that have `method`, by name."""
+def _find_classes(module: types.ModuleType) -> list[type]:
+    """Return the public, concrete classes that a module defines, by name."""
     classes = [
         cls
         for cls in dict.fromkeys(value for value in vars(module).values() if issubclass(type(value), type))
@@ -764,9 +767,17 @@ def _find_classes(module: types.ModuleType, method: str) -> list[type]:
         and not inspect.isabstract(cls)
         and not getattr(cls, "_is_protocol", False)
         and not issubclass(cls, (BaseException, enum.Enum))
-        and callable(getattr(cls, method, None))
     ]
     return sorted(classes, key=lambda cls: cls.__name__)
+
+
+def _locate_failure(error: BaseException, package: str) -> str:
+    """Return the file and line that an import failed in: the last one of the connector itself."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if package in Path(frame.filename).parts]
+    return "".join(f"{frame.filename}:{frame.lineno}" for frame in (own or frames)[-1:])
 
 
 class _Connectors:
@@ -1964,6 +1975,97 @@ def _listen(proxy: Proxy) -> _Server:
     return server
 
 
+# --- The check of a connector, for its author ---------------------------------------------------------------------
+
+
+def _check(connectors: _Connectors, only: str | None) -> Iterator[str]:
+    """Yield what is wrong with the connectors, or with one of them: the line to change, and what would be right."""
+    paths = [
+        path for folder in sys.path for path in sorted(Path(folder).glob("connector_*")) if any(path.rglob("*.py"))
+    ]
+    folders = [path for path in paths if only in (None, path.name[len("connector_") :])]
+    checked = [connector for connector in connectors if only in (None, connector.name)]
+    if not folders and not checked:
+        yield f"There is no connector_{only} in any of: {', '.join(filter(None, sys.path))}"
+    yield from _check_folders(dict.fromkeys(map(Path.resolve, folders)))
+    for connector in checked:
+        yield from _check_connector(connector)
+
+
+def _check_folders(folders: Iterable[Path]) -> Iterator[str]:
+    first: dict[str, Path] = {}
+    for folder in folders:
+        packages = [path for path in (folder, *(folder / kind for kind in _KINDS)) if path.is_dir()]
+        for package in packages:
+            if not (package / "__init__.py").is_file():
+                yield f"{package / '__init__.py'}: is missing, so Python takes the folder for no package; add it, empty"
+        if len(packages) == 1:
+            yield f"{folder}: has none of the folders {', '.join(_KINDS)}, so nothing in it is listed"
+        if (folder / "__init__.py").is_file() and first.setdefault(folder.name, folder) is not folder:
+            yield f"{folder}: is hidden by {first[folder.name]}, which is found before it; rename one of them"
+
+
+def _check_connector(connector: _Connector) -> Iterator[str]:
+    if not connector.load(_LIST_SECONDS):
+        yield f"{connector.package}: is still being imported, after {_LIST_SECONDS} s"
+        return
+    for module, reason in connector.failures.items():
+        yield f"{connector.places[module]}: {module} cannot be imported: {reason}"
+    for kind, modules in connector.modules.items():
+        first: dict[str, type] = {}
+        for module in modules:
+            for cls in _find_classes(sys.modules[module]) if module not in connector.failures else ():
+                name, place = cls.__name__, _find_line(cls, cls.__name__)
+                if callable(getattr(cls, _KINDS[kind], None)):
+                    if first.setdefault(name, cls) is not cls:
+                        yield f"{place}: the {name} of {_find_line(first[name], name)} is used, not this; rename one"
+                    yield from _check_parameters(cls)
+                elif kind == "commands" and callable(getattr(cls, "run", None)):
+                    run = _find_line(cls, "run")
+                    yield f"{run}: {name} has run, but what is called is execute(self, config, task_data); rename it"
+                elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is nothing to be listed
+                    yield f"{place}: {name} has no {_KINDS[kind]}, and is not listed; add it, or begin the name with _"
+
+
+def _check_parameters(cls: type) -> Iterator[str]:
+    for parameter in _constructor_parameters(cls):
+        place, name = _find_line(cls, parameter.name), parameter.name
+        if name.startswith("spiff__"):
+            yield f"{place}: {name} never arrives, for what begins with spiff__ is SpiffArena's own; rename it"
+        try:
+            members = list(_members(parameter.annotation, cls))
+            reasons = [
+                f"{member.reason}; it is needed at run time" for member in members if isinstance(member, _Unresolved)
+            ]
+        except Exception as error:
+            reasons = [f"{type(error).__name__}: {_exception_text(error)}"]
+        for reason in reasons:
+            yield f"{place}: the annotation of {name} cannot be resolved: {reason}"
+
+
+def _check_call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Iterator[str]:
+    """Run a command, and yield what is wrong with its result, if anything."""
+    connector_name, _, name = command_id.partition("/")
+    place = command_id
+    try:
+        place = _find_line(proxy._connectors.find("commands", connector_name, name).cls, "execute")
+        proxy._run([connector_name, name], body)
+    except _Refusal as refusal:
+        yield f"{place}: {refusal.error_code}: {refusal.message}"
+
+
+def _find_line(cls: type, name: str) -> str:
+    """Return the file and line where a class, or one that it inherits from, has something of that name."""
+    for base in cls.__mro__:
+        with suppress(OSError, TypeError, SyntaxError):  # where there is no source
+            lines, start = inspect.getsourcelines(base)
+            for node in ast.walk(ast.parse("".join(lines))):
+                target = getattr(node, "target", None)  # of a field
+                if name in (getattr(node, "name", None), getattr(node, "arg", None), getattr(target, "id", None)):
+                    return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]
+    return cls.__module__
+
+
 # --- The command line ---------------------------------------------------------------------------------------------
 
 
@@ -1980,13 +2082,20 @@ def main(argv: list[str] | None = None) -> int:
         proxy = Proxy({**os.environ, **flags})
         _start_log(proxy._settings.log_format)
         if arguments.command == "list":
-            return _print_list(proxy, out)
+            return _print_list(proxy, out, verbose=arguments.verbose)
+        if arguments.command == "call" and arguments.help:
+            return _print_help(proxy, arguments.id, out)
         if arguments.command == "call":
             return _print_call(proxy, arguments.id, dict(map(_parse_argument, arguments.parameters)), out)
+        if arguments.command == "check":
+            return _print_check(proxy, arguments.name, arguments.call, out)
         return _serve(proxy)
     except _SettingError as error:
         print(f"spiffproxy: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has seen enough; Python would say so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
 
 
 class _JsonFormatter(logging.Formatter):
@@ -2043,22 +2152,39 @@ def _parse_arguments(argv: list[str]) -> Any:
     add(serve, "--keyfile", "FILE", "the key of the certificate, where it is in a file of its own")
     add(serve, "--log-format", "FORMAT", "text, or json for one object a line; text unless set")
     listing = commands.add_parser("list", help="print the commands, the authentications, and what is broken")
-    call = commands.add_parser("call", help="run one command here and print its answer")
-    call.add_argument("id", metavar="CONNECTOR/COMMAND")
+    listing.add_argument("--verbose", action="store_true", help="with all that there is to tell of each")
+    call = commands.add_parser("call", help="run one command here and print its answer", add_help=False)
+    call.add_argument("-h", "--help", action="store_true", help="tell all of the command, or this without one")
+    call.add_argument("id", metavar="CONNECTOR/COMMAND", nargs="?")
     call.add_argument("parameters", metavar="name=text | name:=json", nargs="*")
-    for subparser in (serve, listing, call):
+    check = commands.add_parser("check", help="tell the author of a connector what is wrong with it")
+    check.add_argument("name", metavar="CONNECTOR", nargs="?", help="its name; all of them unless given")
+    check.add_argument(
+        "--call",
+        metavar=("CONNECTOR/COMMAND", "name=text | name:=json"),
+        nargs="+",
+        help="and look at the result of this call",
+    )
+    for subparser in (serve, listing, call, check):
         add(subparser, "--connectors", "FOLDER", "a folder of connectors; may be given again", action="append")
         add(subparser, "--config", "FILE", "a Python file; commands see its upper-case names")
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["serve", *argv]
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.command == "call" and not arguments.id:
+        if not arguments.help:
+            call.error("CONNECTOR/COMMAND is required")
+        call.print_help()
+        sys.exit()
+    return arguments
 
 
-def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
+def _print_list(proxy: Proxy, out: typing.TextIO, *, verbose: bool) -> int:
     connectors = proxy._connectors
+    show = _explain if verbose else _summarize
     sections = {
-        "Commands (* required)": [_summarize(entry) for entry in connectors.load_all("commands")],
-        "Authentications": [_summarize(entry) for entry in connectors.load_all("auths")],
+        "Commands (* required)": [show(entry) for entry in connectors.load_all("commands")],
+        "Authentications": [show(entry) for entry in connectors.load_all("auths")],
         "Lacking": [lack for connector in connectors for lack in connector.lacks],
         "Broken": [],
     }
@@ -2074,6 +2200,39 @@ def _print_list(proxy: Proxy, out: typing.TextIO) -> int:
 def _summarize(entry: _Entry) -> str:
     parameters = ", ".join(f"{p['id']}{'*' * p['required']}: {p['type']}" for p in entry.parameters)
     return f"{entry.id}({parameters})"
+
+
+def _explain(entry: _Entry) -> str:
+    """Return all that is told of an entry, its parameters and its errors, on lines of their own."""
+    told = _tell(entry)
+    lines = [*told.get("description", "").splitlines(), *["deprecated"] * ("deprecated" in told)]
+    lines += ["parameters"] if told["parameters"] else []
+    for parameter in told["parameters"]:
+        lines.append(f"    {parameter['id']}: {parameter.get('description', '')}".rstrip(": "))
+        more = [name for name in ("default", "schema", "secret") if name in parameter]
+        lines += [f"        {name}: {json.dumps(parameter[name])}" for name in more]
+    lines += ["errors"] if "errors" in told else []
+    lines += [f"    {code}: {text}" for code, text in told.get("errors", {}).items()]
+    return "\n".join([_summarize(entry), *(f"      {line}".rstrip() for line in lines)])
+
+
+def _print_help(proxy: Proxy, command_id: str, out: typing.TextIO) -> int:
+    connector_name, _, name = command_id.partition("/")
+    try:
+        print(_explain(proxy._connectors.find("commands", connector_name, name)), file=out)
+    except _Refusal as refusal:
+        print(f"spiffproxy: {refusal.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_check(proxy: Proxy, name: str | None, call: list[str] | None, out: typing.TextIO) -> int:
+    faults = list(_check(proxy._connectors, name))
+    if call:
+        faults += _check_call(proxy, call[0], dict(map(_parse_argument, call[1:])))
+    lacks = [lack for connector in proxy._connectors if name in (None, connector.name) for lack in connector.lacks]
+    print(*faults, *lacks, *([] if faults else ["Nothing is wrong."]), sep="\n", file=out)
+    return 1 if faults else 0
 
 
 def _print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
