@@ -1,71 +1,46 @@
-"""What the commands share: the question for fields of an employee, and its answer as SpiffArena takes it."""
+"""What the commands share: the question for fields of an employee."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from connector_http.commands.get_request_v2 import GetRequestV2
-from spiffworkflow_connector_command.command_interface import ConnectorCommand
+from connector_http.errors import RequestError
+from connector_http.vendor import VendorCommand, refuse_value
 
-from connector_bamboohr.errors import ERRORS, BambooHRError
-from connector_bamboohr.refusals import read_refusal, refuse_answer
-
-if TYPE_CHECKING:
-    from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorProxyResponseDict
+from connector_bamboohr.errors import ERRORS
+from connector_bamboohr.refusals import BAMBOOHR
 
 _GATEWAY = "https://api.bamboohr.com/api/gateway.php"
 
 
-class EmployeeCommand(ConnectorCommand):
-    """A version 2 command. Commands are dataclasses that take these parameters."""
+class EmployeeCommand(VendorCommand):
+    """Commands are dataclasses that take these parameters."""
+
+    errors = ERRORS
 
     api_key: str
     subdomain: str
     employee_id: Any  # a text as it is listed, or a number
-    errors = ERRORS
 
     @abstractmethod
     def list_fields(self) -> str:
-        """Return the names of the fields, with commas between them; raise `BambooHRError`."""
+        """Return the names of the fields, with commas between them; raise `RequestError`."""
 
-    def read_fields(self, employee: dict[str, Any]) -> dict[str, Any]:
-        """Return the result of the command; raise `BambooHRError`."""
-        return employee
-
-    def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
-        """Return the employee's fields, or an error with its code."""
-        logs: list[str] = []
-        error: CommandErrorDict | None = None
-        try:
-            body, status = self.read_fields(self._ask(config, logs)), 200
-        except BambooHRError as failure:
-            body, status = {}, failure.status
-            error = {"error_code": failure.error_code, "message": str(failure)}
-        return {
-            "command_response": {"body": body, "mimetype": "application/json", "http_status": status},
-            "command_response_version": 2,
-            "error": error,
-            "spiff__logs": logs,
-        }
-
-    def _ask(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+        """Return the employee's fields; raise `RequestError`."""
         request = GetRequestV2(
             self._make_url(str(config.get("CONNECTOR_PROXY_BAMBOOHR_URL") or _GATEWAY)),
             headers={"Accept": "application/json"},  # BambooHR would answer with XML
             params={"fields": self.list_fields(), "onlyCurrent": "true"},  # no rate of pay that begins next month
             basic_auth_username=_check("api_key", self.api_key, r"[!-9;-~]+", "a key of BambooHR's", secret=True),
             basic_auth_password="x",  # noqa: S106 - BambooHR asks for any
-            include_response_headers=True,
         )
-        result = request.execute(config, {})
-        logs += result["spiff__logs"] or []
-        if result["error"]:
-            raise read_refusal(result["command_response"], result["error"])
-        employee = result["command_response"]["body"]
+        employee = BAMBOOHR.ask(request, config, logs)
         if not isinstance(employee, dict) or "id" not in employee:
-            raise refuse_answer("is CONNECTOR_PROXY_BAMBOOHR_URL right?")
+            raise BAMBOOHR.refuse_answer(": is CONNECTOR_PROXY_BAMBOOHR_URL right?")
         return employee
 
     def _make_url(self, gateway: str) -> str:
@@ -78,17 +53,16 @@ class EmployeeCommand(ConnectorCommand):
 
 
 def _check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool = False) -> str:
-    """Return the value without the blanks around it; raise `BambooHRError` where it is another."""
+    """Return the value without the blanks around it; raise `RequestError` where it is another."""
     if isinstance(value, str) and re.fullmatch(pattern, value.strip()):
         return value.strip()
     shown = f"is {str(value)[:30]!r}" if isinstance(value, (str, int)) and not secret else "is none"
-    raise BambooHRError("ValueError", f"{parameter} {shown}; it takes {takes}", 400)
+    raise RequestError("ValueError", f"{parameter} {shown}; it takes {takes}", 400)
 
 
 def check_field_names(fields: Any) -> str:
-    """Return them as BambooHR takes them; raise `BambooHRError`."""
+    """Return them as BambooHR takes them; raise `RequestError`."""
     names = fields.split(",") if isinstance(fields, str) else []
     if not names or not all(name.strip() for name in names):
-        takes = 'names of fields with commas between them, such as "firstName,lastName"'
-        raise BambooHRError("ValueError", f"fields is {str(fields)[:30]!r}; it takes {takes}", 400)
+        raise refuse_value("fields", fields, 'names of fields with commas between them, such as "firstName,lastName"')
     return ",".join(name.strip() for name in names)

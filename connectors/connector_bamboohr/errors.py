@@ -1,4 +1,4 @@
-"""The one exception of this connector, and the codes that its commands answer with."""
+"""The codes that the commands answer with."""
 
 from __future__ import annotations
 
@@ -17,15 +17,3 @@ ERRORS = {
     "UnexpectedAnswer": "the answer is not what BambooHR documents",
 }
 PAY_RATE_ERRORS = {**ERRORS, "NoPayRate": "the employee has no pay rate, or whose key it is may not see it"}
-
-
-class BambooHRError(Exception):
-    """A failure: the code that a boundary event catches, a message for the diagram's author, and an HTTP status.
-
-    SpiffArena tries again on 429 and from 500 on, where the author has asked for that.
-    """
-
-    def __init__(self, error_code: str, message: str, status: int) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        self.status = status

@@ -1,4 +1,4 @@
-"""The parameters, checked: each raises `CoinGeckoError` that names the parameter where it is none."""
+"""The parameters, checked: each raises `RequestError` that names the parameter where it is none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connector_coingecko.errors import CoinGeckoError
+from connector_http.errors import RequestError
+from connector_http.vendor import refuse_value
 
 
 def check_names(parameter: str, value: Any, example: str) -> list[str]:
     """Return the names in a text that has commas between them."""
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [""]
     if not all(names) or not _is_unicode(value):
-        raise _refuse(parameter, value, f'names with commas between them, such as "{example}"')
+        raise refuse_value(parameter, value, f'names with commas between them, such as "{example}"')
     return names
 
 
@@ -22,7 +23,7 @@ def check_id(value: Any) -> str:
     """Return the id of a coin as it stands in a path."""
     name = value.strip() if isinstance(value, str) else ""
     if name in ("", ".", "..") or not _is_unicode(name):
-        raise _refuse("id", value, 'the id that CoinGecko has for a coin, such as "bitcoin"')
+        raise refuse_value("id", value, 'the id that CoinGecko has for a coin, such as "bitcoin"')
     return quote(name, safe="")
 
 
@@ -33,7 +34,7 @@ def check_date(value: Any) -> str:
     except ValueError:
         date = ""
     if not re.fullmatch("[0-9]{2}-[0-9]{2}-[0-9]{4}", date):  # strptime() takes "1-1-2025", and other digits
-        raise _refuse("date", value, 'a day as dd-mm-yyyy, such as "30-12-2025"')
+        raise refuse_value("date", value, 'a day as dd-mm-yyyy, such as "30-12-2025"')
     return date
 
 
@@ -43,13 +44,9 @@ def check_key(value: Any) -> str | None:
         return None
     if isinstance(value, str) and re.fullmatch("[!-~]+", value.strip()):
         return value.strip()
-    raise CoinGeckoError("ValueError", "api_key is none; it takes a key of CoinGecko's, or nothing", 400)
+    raise RequestError("ValueError", "api_key is none; it takes a key of CoinGecko's, or nothing", 400)
 
 
 def _is_unicode(text: str) -> bool:
     """Tell whether the text could be sent: JSON may hold half of a surrogate pair."""
     return not re.search("[\ud800-\udfff]", text)
-
-
-def _refuse(parameter: str, value: Any, takes: str) -> CoinGeckoError:
-    return CoinGeckoError("ValueError", f"{parameter} is {str(value)[:30]!r}; it takes {takes}", 400)

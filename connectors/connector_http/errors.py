@@ -1,4 +1,4 @@
-"""The one exception of this connector."""
+"""The one exception of this connector, and of those that send their requests through it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class RequestError(Exception):
     """A request without a usable answer: the code that a boundary event catches, and a message for its author.
 
-    `http_status` tells SpiffArena whether another try may help: 500 says so, 400 and its like do not.
+    `http_status` tells SpiffArena whether another try may help: 429, and 500 and above, say so.
     """
 
     def __init__(self, error_code: str, message: str, http_status: int = 500) -> None:

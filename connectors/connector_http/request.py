@@ -114,7 +114,7 @@ class RequestV2(Request):
                     break
                 time.sleep(_SECONDS_BETWEEN_TRIES)
         except RequestError as failure:  # a setting, or parameters that make no request
-            response, error = _report(failure)
+            response, error = report(failure)
             logs.append(f"{self.method}: {failure.error_code}")
         return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": logs}
 
@@ -122,7 +122,7 @@ class RequestV2(Request):
         try:
             answer = self.send(hop, config)
         except RequestError as failure:
-            return _report(failure)
+            return report(failure)
         try:
             body, problem = parse_body(answer.body, answer.headers), ""
         except (JSONDecodeError, ExpatError) as error:
@@ -139,7 +139,7 @@ class RequestV2(Request):
         return response, {"error_code": code, "message": message}
 
 
-def _report(failure: RequestError) -> tuple[CommandResponseDict, CommandErrorDict]:
+def report(failure: RequestError) -> tuple[CommandResponseDict, CommandErrorDict]:
     error: CommandErrorDict = {"error_code": failure.error_code, "message": str(failure)}
     return {"body": {}, "mimetype": _JSON, "http_status": failure.http_status}, error
 

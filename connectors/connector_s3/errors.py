@@ -1,4 +1,4 @@
-"""The one exception of this connector, and the codes of its errors."""
+"""The codes that the commands answer with."""
 
 from __future__ import annotations
 
@@ -69,14 +69,3 @@ PUT_ERRORS = {
     "XMinioStorageFull": "MinIO's disks are full",
 }
 PRESIGN_ERRORS = {**URL_ERRORS, **OWN_ERRORS}
-_TRANSIENT = {"OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "TemporaryRedirect"}
-
-
-class S3Error(Exception):
-    """A failure: the code that a boundary event catches, a message for the diagram's author, and an HTTP status."""
-
-    def __init__(self, error_code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        # SpiffArena tries again on 429 and from 500 on; S3 has some that pass below that
-        self.status = 503 if error_code in _TRANSIENT else status

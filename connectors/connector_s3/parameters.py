@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Any
 
-from connector_s3.errors import S3Error
+from connector_http.errors import RequestError
 
 # SpiffArena writes data:<mimetype>;name=<name>;base64,<data>
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
@@ -15,8 +15,8 @@ _MAX_SECONDS = 7 * 24 * 60 * 60  # a signature is good for no longer
 _MAX_KEYS = 1000  # S3 tells no more at once
 
 
-def refuse(message: str) -> S3Error:
-    return S3Error("ValueError", message)
+def refuse(message: str) -> RequestError:
+    return RequestError("ValueError", message, 400)
 
 
 def read_text(parameter: str, value: Any) -> str:

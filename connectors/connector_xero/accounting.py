@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from connector_http.errors import RequestError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
-from connector_xero.errors import XeroError
-from connector_xero.refusals import refuse_answer
+from connector_xero.refusals import XERO
 from connector_xero.session import Session
 from connector_xero.settings import api_url
 from connector_xero.tokens import read_token_set
@@ -29,7 +29,7 @@ class AccountingCommand(ConnectorCommand):
 
     @abstractmethod
     def make_request(self, url: str) -> RequestV2:
-        """Return what is asked of the resource at `url`; raise `XeroError` where the parameters make no request."""
+        """Return what is asked of the resource at `url`; raise `RequestError` where the parameters make no request."""
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1:
         """Return what the API answered, and the token set; or an error with its code."""
@@ -39,7 +39,7 @@ class AccountingCommand(ConnectorCommand):
             request = self.make_request(f"{api_url(config)}/api.xro/2.0/{self.resource}")
             session.sign_in(tokens)
             answer = self._ask(session, request)
-        except XeroError as error:
+        except RequestError as error:
             return _report(error, session)
         return _answer(200, _add_tokens(answer, session.tokens))
 
@@ -47,16 +47,16 @@ class AccountingCommand(ConnectorCommand):
         try:
             answer = session.ask(request)
             if not isinstance(answer, dict) or self.resource not in answer:
-                raise refuse_answer()
+                raise XERO.refuse_answer()
             return answer
-        except XeroError as error:
-            if request.method == "GET" or error.status < 500 or error.error_code in _NOT_DONE:
+        except RequestError as error:
+            if request.method == "GET" or error.http_status < 500 or error.error_code in _NOT_DONE:
                 raise
             message = f"{error}. Xero may have done it nevertheless: look there before you try again"
-            raise XeroError(error.error_code, message, 422) from None  # another try would do it twice
+            raise RequestError(error.error_code, message, 422) from None  # another try would do it twice
 
 
-def _report(error: XeroError, session: Session) -> CommandResultDictV1:
+def _report(error: RequestError, session: Session) -> CommandResultDictV1:
     """Return the error, and a new refresh token that would be lost otherwise.
 
     SpiffArena stores it where a boundary event catches the error; else the old one is good for 30 minutes more. The
@@ -66,7 +66,7 @@ def _report(error: XeroError, session: Session) -> CommandResultDictV1:
     body = {"error": {"error_code": error.error_code, "message": str(error)}}
     if session.is_refreshed:
         body |= _add_tokens(dict(body), {"refresh_token": session.tokens["refresh_token"]})
-    return _answer(error.status, body)
+    return _answer(error.http_status, body)
 
 
 def _add_tokens(answer: Any, tokens: dict[str, Any]) -> dict[str, Any]:

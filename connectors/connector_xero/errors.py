@@ -1,15 +1,13 @@
-"""The one exception of this connector."""
+"""The codes that the commands answer with."""
 
 from __future__ import annotations
 
-
-class XeroError(Exception):
-    """A failure: the code that a boundary event catches, a message for the diagram's author, and an HTTP status.
-
-    SpiffArena tries again on 429 and from 500 on, where the author has asked for that.
-    """
-
-    def __init__(self, error_code: str, message: str, status: int) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        self.status = status
+# Xero's own
+XERO_ERRORS = {
+    "ValidationException": "Xero does not take the invoice; the message has its words",
+    "PostDataInvalidException": "Xero cannot read the invoice; the message has its words",
+    "invalid_grant": "the refresh token was used before, is too old, or was withdrawn; sign in again",
+    "invalid_client": "the proxy has no client id and secret, or the wrong ones; ask its operator",
+    "invalid_scope": "Xero does not give the app a right that it asks for",
+    "unauthorized_client": "Xero does not let the app refresh tokens",
+}

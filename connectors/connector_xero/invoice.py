@@ -6,13 +6,14 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
-from connector_xero.errors import XeroError
+from connector_http.errors import RequestError
+from connector_http.vendor import refuse_value
 
 _DAYS = 7
 
 
 def make_invoice(*, description: Any, contact_name: Any, contact_email: Any, amount: Any) -> dict[str, Any]:
-    """Return a sales invoice in the words of the accounting API; raise `XeroError` that names the parameter."""
+    """Return a sales invoice in the words of the accounting API; raise `RequestError` that names the parameter."""
     today = date.today()
     return {
         "Type": "ACCREC",
@@ -38,7 +39,7 @@ def make_invoice(*, description: Any, contact_name: Any, contact_email: Any, amo
 
 def _check_text(parameter: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise XeroError("ValueError", f"{parameter} must be text, not {type(value).__name__}", 400)
+        raise RequestError("ValueError", f"{parameter} must be text, not {type(value).__name__}", 400)
     return value
 
 
@@ -46,6 +47,5 @@ def _write_amount(amount: Any) -> str:
     """Return the amount as text, which Xero takes too: a text stays what it is, digit for digit."""
     text = f"{amount:.4f}" if isinstance(amount, float) else str(amount).strip()  # Xero keeps four decimals
     if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,4})?", text):
-        message = f'amount is {text[:30]!r}; it takes a number such as "1234.50", with four decimals at most'
-        raise XeroError("ValueError", message, 400)
+        raise refuse_value("amount", text, 'a number such as "1234.50", with four decimals at most')
     return text

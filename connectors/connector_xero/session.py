@@ -8,10 +8,10 @@ from urllib.parse import quote_plus
 
 from connector_http.commands.get_request_v2 import GetRequestV2
 from connector_http.commands.post_request_v2 import PostRequestV2
+from connector_http.errors import RequestError
 from connector_http.request import RequestV2
 
-from connector_xero.errors import XeroError
-from connector_xero.refusals import read_refusal, refuse_answer
+from connector_xero.refusals import XERO
 from connector_xero.settings import api_url, read_client, token_url
 from connector_xero.tokens import is_fresh
 
@@ -29,7 +29,7 @@ class Session:
         self.is_refreshed = False
 
     def sign_in(self, tokens: dict[str, Any]) -> None:
-        """Find the organisation that the token set is for, the first if there are several; raise `XeroError`.
+        """Find the organisation that the token set is for, the first if there are several; raise `RequestError`.
 
         Each refresh takes a new refresh token for the old one, so there is none but where it is needed: before the
         access token ends, or where Xero refuses it here, at the one address that asks for no scope.
@@ -39,8 +39,8 @@ class Session:
             self._refresh()
         try:
             connections = self._list_connections()
-        except XeroError as error:
-            if error.status != 401 or self.is_refreshed:
+        except RequestError as error:
+            if error.http_status != 401 or self.is_refreshed:
                 raise
             self._refresh()
             connections = self._list_connections()
@@ -49,17 +49,17 @@ class Session:
                 self._headers["xero-tenant-id"] = connection.get("tenantId")
                 return
         message = "No organisation is connected; sign in to Xero again, and choose one there"
-        raise XeroError("NoTenant", message, 403)
+        raise RequestError("NoTenant", message, 403)
 
     def ask(self, request: RequestV2) -> Any:
-        """Return the body of the API's answer; raise `XeroError`."""
+        """Return the body of the API's answer; raise `RequestError`."""
         request.headers = {**self._headers, "Authorization": f"Bearer {self.tokens['access_token']}"}
         return self._send(request)
 
     def _list_connections(self) -> list[dict[str, Any]]:
         connections = self.ask(GetRequestV2(f"{api_url(self._config)}/connections"))
         if not isinstance(connections, list) or not all(isinstance(connection, dict) for connection in connections):
-            raise refuse_answer()
+            raise XERO.refuse_answer()
         return connections
 
     def _refresh(self) -> None:
@@ -76,14 +76,10 @@ class Session:
         )
         tokens = self._send(request)
         if not isinstance(tokens, dict) or not isinstance(tokens.get("access_token"), str):
-            raise refuse_answer()
+            raise XERO.refuse_answer()
         self.tokens = {**tokens, "refresh_token": tokens.get("refresh_token") or old}
         self.is_refreshed = True
 
     def _send(self, request: RequestV2) -> Any:
-        request.include_response_headers = True
         left = max(self._deadline - time.monotonic(), 0.001)  # 0 would be the default
-        result = request.execute({**self._config, "CONNECTOR_PROXY_HTTP_TIMEOUT": left}, {})
-        if result["error"]:
-            raise read_refusal(result["command_response"], result["error"])
-        return result["command_response"]["body"]
+        return XERO.ask(request, {**self._config, "CONNECTOR_PROXY_HTTP_TIMEOUT": left}, [])

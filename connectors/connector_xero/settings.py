@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_xero.errors import XeroError
+from connector_http.errors import RequestError
 
 
 def read_client(config: Any) -> tuple[str, str]:
-    """Return the app's client id and secret, also by the names that connector-xero reads; raise `XeroError`."""
+    """Return the app's client id and secret, also by the names that connector-xero reads; raise `RequestError`."""
     client_id = _read(config, "CONNECTOR_PROXY_XERO_CLIENT_ID", "XERO_CLIENT_ID")
     client_secret = _read(config, "CONNECTOR_PROXY_XERO_CLIENT_SECRET", "XERO_CLIENT_SECRET")
     if not client_id or not client_secret:
         names = "CONNECTOR_PROXY_XERO_CLIENT_ID and CONNECTOR_PROXY_XERO_CLIENT_SECRET"
-        raise XeroError("invalid_client", f"The proxy does not know the app at Xero; its operator sets {names}", 400)
+        raise RequestError("invalid_client", f"The proxy does not know the app at Xero; its operator sets {names}", 400)
     return client_id, client_secret
 
 

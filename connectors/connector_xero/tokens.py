@@ -7,20 +7,20 @@ import json
 import time
 from typing import Any
 
-from connector_xero.errors import XeroError
+from connector_http.errors import RequestError
 
 _MARGIN_SECONDS = 60  # an access token is to last for the whole command
 
 
 def read_token_set(value: Any) -> dict[str, Any]:
-    """Return the token set that a parameter holds, as JSON or read already; raise `XeroError`."""
+    """Return the token set that a parameter holds, as JSON or read already; raise `RequestError`."""
     try:
         tokens = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         tokens = None
     if not isinstance(tokens, dict) or not isinstance(tokens.get("refresh_token"), str):
         message = 'access_token must be the whole token set, with its refresh_token: write "secret:xero/OAuth"'
-        raise XeroError("InvalidTokenSet", message, 400)
+        raise RequestError("InvalidTokenSet", message, 400)
     return tokens
 
 

@@ -19,5 +19,5 @@ class GetPayRate(EmployeeCommand):
     def list_fields(self) -> str:
         return "payRate"
 
-    def read_fields(self, employee: dict[str, Any]) -> dict[str, Any]:
-        return add_amount(employee)
+    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+        return add_amount(super().run(config, logs))
