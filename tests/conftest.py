@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import itertools
 import json
 import logging
 import os
+import pkgutil
 import re
 import signal
 import socket
@@ -81,6 +84,49 @@ def forget_connectors(but=BUNDLED):
             del sys.modules[name]
 
 
+@functools.cache
+def find_commands(connector):
+    """Return the classes of a bundled connector's commands, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(ROOT / "connectors")])  # as the proxy does
+        package = importlib.import_module(f"{connector}.commands")
+        names = [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
+        classes = [cls for name in names for cls in vars(importlib.import_module(name)).values()]
+    return {cls.__name__: cls for cls in classes if getattr(cls, "__module__", None) in names}
+
+
+def check_code(path, status, body):
+    """Fail where a bundled command answers with a code that it does not declare, whatever the test is about.
+
+    What the proxy itself refuses is an envelope, too, and has the status of an error.
+    """
+    match = re.fullmatch(r"/?v1/do/(\w+)/(\w+)", path)
+    answer = json.loads(body) if match and f"connector_{match[1]}" in BUNDLED and body.startswith(b'{"') else {}
+    error = answer.get("error")
+    if isinstance(error, dict) and not (status >= 400 and "command_response_version" in answer):
+        code, command = error["error_code"], find_commands(f"connector_{match[1]}")[match[2]]
+        general = re.sub("^HttpError[0-9]{3}$", "HttpError<status>", code)
+        is_declared = {code, general} & getattr(command, "errors", {}).keys()
+        assert is_declared, f"{match[1]}/{match[2]} answers {code}, which its errors do not have"
+
+
+def watch(proxy):
+    """Return the application, each answer of which is checked."""
+
+    def application(environ, start_response):
+        statuses = []
+
+        def start(status, headers, *more):
+            statuses.append(int(status[:3]))
+            return start_response(status, headers, *more)
+
+        parts = proxy(environ, start)
+        check_code(environ["PATH_INFO"], statuses[0], b"".join(parts))
+        return parts
+
+    return application
+
+
 @pytest.fixture
 def imports(monkeypatch):
     """Forget the connectors that a test has imported, where it looked for them, and how it logged."""
@@ -96,7 +142,7 @@ def make_app(imports):
 
     def make(connectors=CONNECTORS, environ=None, **settings):
         values = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
-        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **values, **(environ or {})})
+        proxy = watch(Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **values, **(environ or {})}))
         application = TestApp(proxy)
         application.without_lint = TestApp(proxy, lint=False)  # which also looks at requests, and fails on odd ones
         return application
@@ -397,7 +443,8 @@ class _Caller:
 
     def __call__(self, command, settings=None, **parameters):
         print(json.dumps([command, settings or {}, parameters]), file=self.process.stdin, flush=True)
-        answer, self.threads, self.kilobytes = json.loads(self.process.stdout.readline())
+        answer, status, self.threads, self.kilobytes = json.loads(self.process.stdout.readline())
+        check_code(f"/v1/do/{command}", status, json.dumps(answer).encode())
         return answer
 
     def stop(self):

@@ -3,7 +3,6 @@
 import base64
 import gzip
 import hashlib
-import importlib
 import re
 from datetime import datetime
 from urllib.parse import quote, urlsplit
@@ -147,12 +146,6 @@ def test_presigned_urls_of_botocore(make_signer, key, token):
 # --- commands ---
 
 
-def list_errors(command):
-    """Return the codes that a command declares, which the application has made importable."""
-    module = re.sub("(?<!^)(?=[A-Z])", "_", command).lower()
-    return getattr(importlib.import_module(f"connector_s3.commands.{module}"), command).errors
-
-
 @pytest.fixture
 def make_call(make_app, upstream):
     """Return a function that makes one which calls a command and returns body, error and status."""
@@ -165,7 +158,6 @@ def make_call(make_app, upstream):
             assert SECRET not in answer.text
             result = answer.json
             if result["error"]:
-                assert result["error"]["error_code"] in list_errors(command)
                 assert result["command_response"]["body"] == {}
             return result["command_response"]["body"], result["error"], result["command_response"]["http_status"]
 

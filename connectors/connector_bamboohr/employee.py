@@ -10,8 +10,7 @@ from connector_http.commands.get_request_v2 import GetRequestV2
 from connector_http.errors import RequestError
 from connector_http.vendor import VendorCommand, refuse_value
 
-from connector_bamboohr.errors import ERRORS
-from connector_bamboohr.refusals import BAMBOOHR
+from connector_bamboohr.errors import BAMBOOHR, ERRORS
 
 _GATEWAY = "https://api.bamboohr.com/api/gateway.php"
 

@@ -1,12 +1,12 @@
-"""The codes that the commands answer with."""
+"""What the codes mean, and what BambooHR says of a request that failed, in its own words where it has any."""
 
 from __future__ import annotations
 
 from connector_http.codes import NO_ANSWER
+from connector_http.vendor import Refusal, Vendor
 
 ERRORS = {
     **NO_ANSWER,
-    "ValueError": "a parameter is not what it should be; the message names it",
     "HttpError400": "BambooHR does not take the request; the message has its words",
     "HttpError401": "the API key is not valid",
     "HttpError403": "whose key it is may not see the employee, or may not use the API",
@@ -17,3 +17,13 @@ ERRORS = {
     "UnexpectedAnswer": "the answer is not what BambooHR documents",
 }
 PAY_RATE_ERRORS = {**ERRORS, "NoPayRate": "the employee has no pay rate, or whose key it is may not see it"}
+_ADVICE = {401, 403, 404}  # where what the code means says more than BambooHR
+
+
+def _read_refusal(refusal: Refusal) -> tuple[str, list[str]]:
+    status, code = refusal.status, refusal.find_code(ERRORS)
+    words = [refusal.headers.get("x-bamboohr-error-message", "")[:1000], ERRORS[code] if status in _ADVICE else ""]
+    return code, [*words, refusal.say_when() if status in (429, 503) else ""]
+
+
+BAMBOOHR = Vendor("BambooHR", ": it cannot be read", _read_refusal)

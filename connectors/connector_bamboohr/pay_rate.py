@@ -7,7 +7,7 @@ from typing import Any
 
 from connector_http.errors import RequestError
 
-from connector_bamboohr.refusals import BAMBOOHR
+from connector_bamboohr.errors import BAMBOOHR
 
 
 def add_amount(employee: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from typing import Any
 from connector_http.commands.get_request_v2 import GetRequestV2
 from connector_http.vendor import VendorCommand
 
-from connector_coingecko.errors import ERRORS
+from connector_coingecko.errors import COINGECKO, ERRORS
 from connector_coingecko.parameters import check_key
-from connector_coingecko.refusals import COINGECKO
 
 _URL = "https://api.coingecko.com/api/v3"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from connector_http.errors import RequestError
 
-from connector_coingecko.refusals import COINGECKO
+from connector_coingecko.errors import COINGECKO
 
 
 def check_prices(answer: Any, ids: str, currencies: str) -> None:

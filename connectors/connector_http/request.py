@@ -14,6 +14,7 @@ from xml.parsers.expat import ExpatError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_http.answer import decode_text, join_headers, parse_body, read_body
+from connector_http.codes import DATA_ERRORS
 from connector_http.errors import RequestError
 from connector_http.hosts import read_allowed_hosts
 from connector_http.opener import Call, Hop, make_opener
@@ -92,6 +93,8 @@ class Request(ConnectorCommand):
 
 class RequestV2(Request):
     """A version 2 command: no answer, or one of 400 and above, is an error that a boundary event can catch."""
+
+    errors = DATA_ERRORS
 
     attempts: int | None = None
     include_response_headers: bool = False

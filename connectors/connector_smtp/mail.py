@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorCommand
 
+from connector_smtp.errors import ERRORS
 from connector_smtp.message import check_login, check_text, compose, encode, read_addresses, read_attachments
 
 if TYPE_CHECKING:
@@ -211,6 +212,8 @@ def _make_context() -> ssl.SSLContext:
 class EmailV2(Email):
     """A version 2 command: a failure is an error that a boundary event catches by the name of its exception."""
 
+    errors = ERRORS
+
     def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
         """Return an `http_status` by which SpiffArena knows whether to try again."""
         status, failure = 200, None
@@ -245,11 +248,10 @@ def _text(reply: bytes | str) -> str:
 
 
 def _error_code(error: Exception) -> str:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "SMTPRecipientsRefused"
+    """Return the first among the classes of an exception that is a code; OSError and ValueError are."""
     if isinstance(error, socket.timeout):
         return "TimeoutError"  # of which it is a name, from Python 3.10 on
-    return "ValueError" if isinstance(error, ValueError) and not isinstance(error, OSError) else type(error).__name__
+    return next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERRORS)
 
 
 def _http_status(error: Exception) -> int:

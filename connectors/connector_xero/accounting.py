@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from connector_http.errors import RequestError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
-from connector_xero.refusals import XERO
+from connector_xero.errors import ERRORS, XERO
 from connector_xero.session import Session
 from connector_xero.settings import api_url
 from connector_xero.tokens import read_token_set
@@ -23,6 +23,8 @@ _NOT_DONE = {"ConnectTimeout", "HttpError503"}  # for certain
 
 class AccountingCommand(ConnectorCommand):
     """A version 1 command. Commands are dataclasses that name a resource and take a token set as `access_token`."""
+
+    errors = ERRORS
 
     resource: str
     access_token: Any

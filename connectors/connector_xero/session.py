@@ -11,7 +11,7 @@ from connector_http.commands.post_request_v2 import PostRequestV2
 from connector_http.errors import RequestError
 from connector_http.request import RequestV2
 
-from connector_xero.refusals import XERO
+from connector_xero.errors import XERO
 from connector_xero.settings import api_url, read_client, token_url
 from connector_xero.tokens import is_fresh
 

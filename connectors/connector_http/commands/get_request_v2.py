@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from connector_http.codes import GET_ERRORS
 from connector_http.request import RequestV2
 
 
 @dataclass(repr=False)
 class GetRequestV2(RequestV2):
     method = "GET"
+    errors = GET_ERRORS
 
     url: str
     headers: dict[str, Any] | None = None
