@@ -16,7 +16,11 @@ _GATEWAY = "https://api.bamboohr.com/api/gateway.php"
 
 
 class EmployeeCommand(VendorCommand):
-    """Commands are dataclasses that take these parameters."""
+    """Commands are dataclasses that take these parameters.
+
+    :param subdomain: the "mycompany" of mycompany.bamboohr.com
+    :param employee_id: BambooHR's number of the employee, or "0" for whoever the key belongs to
+    """
 
     errors = ERRORS
 

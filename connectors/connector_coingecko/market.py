@@ -15,7 +15,10 @@ _URL = "https://api.coingecko.com/api/v3"
 
 
 class MarketCommand(VendorCommand):
-    """Commands are dataclasses that take a key, which CoinGecko does not insist on."""
+    """Commands are dataclasses that take a key, which CoinGecko does not insist on.
+
+    :param api_key: of a Demo or a Pro plan; without one, CoinGecko takes few calls
+    """
 
     errors = ERRORS
 

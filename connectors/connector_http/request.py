@@ -47,7 +47,13 @@ class Received(NamedTuple):
 
 
 class Request(ConnectorCommand):
-    """A version 1 command. Commands are dataclasses that name their method and take some of these parameters."""
+    """A version 1 command. Commands are dataclasses that name their method and take some of these parameters.
+
+    :param headers: an object of texts
+    :param params: an object, put behind the query of the url; a value may be a list
+    :param data: what to send, as JSON unless body_format says otherwise
+    :param body_format: json (unless set), form (URL-encoded), raw (a text as it is) or none
+    """
 
     method: str
     url: str
@@ -92,7 +98,11 @@ class Request(ConnectorCommand):
 
 
 class RequestV2(Request):
-    """A version 2 command: no answer, or one of 400 and above, is an error that a boundary event can catch."""
+    """A version 2 command: no answer, or one of 400 and above, is an error that a boundary event can catch.
+
+    :param attempts: how often to try while the upstream fails, from 1 (unless set) to 10
+    :param include_response_headers: true adds the headers of the answer to the result
+    """
 
     errors = DATA_ERRORS
 

@@ -27,7 +27,14 @@ _PASSING = {"OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDow
 
 
 class S3Command(VendorCommand):
-    """Commands are dataclasses that take these parameters, and some of their own."""
+    """Commands are dataclasses that take these parameters, and some of their own.
+
+    :param endpoint_url: empty for AWS, or what the operator has set
+    :param region: empty for the operator's, else us-east-1
+    :param access_key_id: empty for the operator's keys
+    :param session_token: where the keys are temporary ones
+    :param addressing_style: path (https://host/bucket/key), virtual (https://bucket.host/key) or auto (unless set)
+    """
 
     errors = SHARED_ERRORS
 

@@ -31,7 +31,19 @@ class _SentToSome(smtplib.SMTPRecipientsRefused):
 
 
 class Email(ConnectorCommand):
-    """A version 1 command. Commands are dataclasses that take some of these parameters."""
+    """A version 1 command. Commands are dataclasses that take some of these parameters.
+
+    :param smtp_user: empty where the server asks for no login
+    :param smtp_starttls: true encrypts by STARTTLS, and sends nothing where the server does not offer it
+    :param smtp_ssl: true is TLS from the start, as on port 465
+    :param email_to: addresses with commas between them, or a list of them; "Jane <jane@example.org>" is one, too
+    :param email_from: one address
+    :param email_cc: as email_to
+    :param email_bcc: as email_to, and nobody else sees it
+    :param email_reply_to: as email_to
+    :param email_html: the same as email_body, in HTML
+    :param email_attachments: a list of SpiffArena's file data, or of objects with filename, content_base64 and mimetype
+    """
 
     smtp_host: str
     smtp_port: int

@@ -22,7 +22,10 @@ _NOT_DONE = {"ConnectTimeout", "HttpError503"}  # for certain
 
 
 class AccountingCommand(ConnectorCommand):
-    """A version 1 command. Commands are dataclasses that name a resource and take a token set as `access_token`."""
+    """A version 1 command. Commands are dataclasses that name a resource and take a token set as `access_token`.
+
+    :param access_token: the whole token set that signing in gives: "secret:xero/OAuth"
+    """
 
     errors = ERRORS
 

@@ -7,6 +7,11 @@ from connector_bamboohr.employee import EmployeeCommand, check_field_names
 
 @dataclass(repr=False)
 class GetEmployeeInfo(EmployeeCommand):
+    """Get what BambooHR keeps of an employee.
+
+    :param fields: BambooHR's names with commas between them, such as "firstName,jobTitle"
+    """
+
     api_key: str
     subdomain: str
     employee_id: str

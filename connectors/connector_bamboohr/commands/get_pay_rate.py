@@ -10,6 +10,8 @@ from connector_bamboohr.pay_rate import add_amount
 
 @dataclass(repr=False)
 class GetPayRate(EmployeeCommand):
+    """Get an employee's pay rate of today, with its amount and currency."""
+
     errors = PAY_RATE_ERRORS
 
     api_key: str

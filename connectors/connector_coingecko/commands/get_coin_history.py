@@ -10,6 +10,12 @@ from connector_coingecko.prices import check_market_data
 
 @dataclass(repr=False)
 class GetCoinHistory(MarketCommand):
+    """Get what a coin was worth on a day, at 00:00 UTC.
+
+    :param id: CoinGecko's id of the coin: "bitcoin"
+    :param date: dd-mm-yyyy; without a paid plan, within 365 days
+    """
+
     id: str
     date: str
     api_key: str | None = None

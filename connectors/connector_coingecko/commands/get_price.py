@@ -10,6 +10,12 @@ from connector_coingecko.prices import check_prices
 
 @dataclass(repr=False)
 class GetPrice(MarketCommand):
+    """Get the prices of coins as they are now.
+
+    :param ids: CoinGecko's ids with commas between them: "bitcoin,ethereum"
+    :param vs_currencies: with commas between them: "usd,eur"
+    """
+
     ids: str
     vs_currencies: str
     api_key: str | None = None

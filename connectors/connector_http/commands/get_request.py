@@ -8,6 +8,8 @@ from connector_http.request import Request
 
 @dataclass(repr=False)
 class GetRequest(Request):
+    """Send a GET request; the result is the text of the answer."""
+
     method = "GET"
 
     url: str

@@ -9,6 +9,8 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class GetRequestV2(RequestV2):
+    """Send a GET request; the result is the answer, read as JSON or XML where it is that."""
+
     method = "GET"
     errors = GET_ERRORS
 

@@ -9,6 +9,8 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class HeadRequestV2(RequestV2):
+    """Send a HEAD request; the result is whether it succeeds, and the headers if they are asked for."""
+
     method = "HEAD"
     errors = HEAD_ERRORS
 

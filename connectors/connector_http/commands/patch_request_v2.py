@@ -8,6 +8,8 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class PatchRequestV2(RequestV2):
+    """Send a PATCH request; the result is the answer, read as JSON or XML where it is that."""
+
     method = "PATCH"
 
     url: str

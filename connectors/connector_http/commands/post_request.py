@@ -8,6 +8,8 @@ from connector_http.request import Request
 
 @dataclass(repr=False)
 class PostRequest(Request):
+    """Send a POST request; the result is the text of the answer."""
+
     method = "POST"
 
     url: str

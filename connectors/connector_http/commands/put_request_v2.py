@@ -8,6 +8,8 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class PutRequestV2(RequestV2):
+    """Send a PUT request; the result is the answer, read as JSON or XML where it is that."""
+
     method = "PUT"
 
     url: str

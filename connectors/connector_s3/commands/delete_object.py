@@ -11,6 +11,8 @@ from connector_s3.signature import encode_path
 
 @dataclass(repr=False)
 class DeleteObject(S3Command):
+    """Delete an object; one that is not there is no error."""
+
     errors = OBJECT_ERRORS
 
     bucket: str

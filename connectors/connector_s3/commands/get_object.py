@@ -12,6 +12,8 @@ from connector_s3.signature import encode_path
 
 @dataclass(repr=False)
 class GetObject(S3Command):
+    """Get an object with its type, as base64."""
+
     errors = GET_ERRORS
 
     bucket: str

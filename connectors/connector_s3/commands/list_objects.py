@@ -11,6 +11,14 @@ from connector_s3.signature import encode_query
 
 @dataclass(repr=False)
 class ListObjects(S3Command):
+    """List the objects of a bucket.
+
+    :param prefix: what the keys begin with
+    :param delimiter: "/" lists what is like a folder as one prefix
+    :param max_keys: from 1 to 1000 (unless set)
+    :param continuation_token: the next_continuation_token of the list before
+    """
+
     bucket: str
     prefix: str | None = None
     delimiter: str | None = None

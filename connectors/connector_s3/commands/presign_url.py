@@ -13,6 +13,12 @@ from connector_s3.signature import encode_path
 
 @dataclass(repr=False)
 class PresignUrl(S3Command):
+    """Make a URL with which whoever has it may get, store or delete one object.
+
+    :param method: GET (unless set), PUT, DELETE or HEAD
+    :param expires_in: seconds, 3600 unless set, a week at most
+    """
+
     errors = PRESIGN_ERRORS
 
     bucket: str

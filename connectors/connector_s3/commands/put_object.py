@@ -11,6 +11,12 @@ from connector_s3.signature import encode_path
 
 @dataclass(repr=False)
 class PutObject(S3Command):
+    """Store an object.
+
+    :param file_data: base64, or SpiffArena's file data
+    :param content_type: empty for that of SpiffArena's file data
+    """
+
     errors = PUT_ERRORS
 
     bucket: str

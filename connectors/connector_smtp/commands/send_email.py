@@ -7,6 +7,8 @@ from connector_smtp.mail import Email
 
 @dataclass(repr=False)
 class SendEmail(Email):
+    """Send a mail; the result is empty, or has the error as a text."""
+
     smtp_host: str
     smtp_port: int
     email_subject: str

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class CreateInvoice(AccountingCommand):
+    """Create an approved sales invoice of one line, due in a week.
+
+    :param amount: a text such as "1234.50", with four decimals at most
+    """
+
     resource = "Invoices"
 
     access_token: Any

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class GetCurrencies(AccountingCommand):
+    """List the currencies of the organisation."""
+
     resource = "Currencies"
 
     access_token: Any
