@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector_http.codes import NO_ANSWER
+from connector_http.errors import NO_ANSWER
 from connector_http.vendor import Refusal, Vendor
 
 ERRORS = {

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from connector_http.commands.get_request_v2 import GetRequestV2
+from connector_http.errors import RequestError
 from connector_http.vendor import VendorCommand
 
 from connector_coingecko.errors import COINGECKO, ERRORS
@@ -42,3 +43,28 @@ class MarketCommand(VendorCommand):
         answer = COINGECKO.ask(GetRequestV2(f"{url}/{path}", headers=headers, params=params), config, logs)
         self.check_answer(answer)
         return answer
+
+
+def check_prices(answer: Any, ids: str, currencies: str) -> None:
+    """Raise `RequestError` where one of the prices of the coins in the currencies is not there."""
+    if not isinstance(answer, dict) or not all(isinstance(prices, dict) for prices in answer.values()):
+        raise COINGECKO.refuse_answer()
+    known = {
+        (coin.lower(), currency.lower())
+        for coin, prices in answer.items()
+        for currency, price in prices.items()
+        if price is not None
+    }
+    asked = [(coin.strip(), currency.strip()) for coin in ids.split(",") for currency in currencies.split(",")]
+    missing = [f"{coin} in {currency}" for coin, currency in asked if (coin.lower(), currency.lower()) not in known]
+    if missing:
+        hint = 'a coin goes by its id at CoinGecko, such as "bitcoin", and not by its symbol'
+        raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}; {hint}", 404)
+
+
+def check_market_data(answer: Any, date: str) -> None:
+    """Raise `RequestError` where there is a coin, but no price of that day."""
+    if not isinstance(answer, dict) or "id" not in answer:
+        raise COINGECKO.refuse_answer()
+    if not answer.get("market_data"):
+        raise RequestError("NoPrice", f"CoinGecko has no price of {answer['id']} of {date.strip()}", 404)

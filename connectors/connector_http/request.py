@@ -14,8 +14,7 @@ from xml.parsers.expat import ExpatError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_http.answer import decode_text, join_headers, parse_body, read_body
-from connector_http.codes import DATA_ERRORS
-from connector_http.errors import RequestError
+from connector_http.errors import DATA_ERRORS, RequestError
 from connector_http.hosts import read_allowed_hosts
 from connector_http.opener import Call, Hop, make_opener
 from connector_http.url import add_params, list_pairs, parse_url

@@ -1,10 +1,11 @@
-"""What the commands share: a signed request, and what S3 says of one that failed."""
+"""What the commands share: a signed request, and its answer, read."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable
+from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError
 
 from connector_http.commands.delete_request_v2 import DeleteRequestV2
@@ -89,6 +90,37 @@ def read_xml(answer: Received, root: str) -> dict[str, Any]:
     if not isinstance(element, dict):
         raise refuse_answer()
     return element
+
+
+def read_listing(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the objects, and the prefixes that stand for several where a delimiter was given."""
+    is_encoded = result.get("EncodingType") == "url"  # not every S3 does what it is asked for
+    contents, prefixes = (_dicts(result.get(name)) for name in ("Contents", "CommonPrefixes"))
+    return {
+        "objects": [_read_object(entry, is_encoded=is_encoded) for entry in contents],
+        "common_prefixes": [_decode(entry.get("Prefix"), is_encoded=is_encoded) for entry in prefixes],
+        "is_truncated": result.get("IsTruncated") == "true",
+        "next_continuation_token": result.get("NextContinuationToken"),
+    }
+
+
+def _read_object(entry: dict[str, Any], *, is_encoded: bool) -> dict[str, Any]:
+    size = str(entry.get("Size"))
+    return {
+        "key": _decode(entry.get("Key"), is_encoded=is_encoded),
+        "size": int(size) if size.isdecimal() else None,
+        "etag": str(entry.get("ETag") or "").strip('"'),
+        "last_modified": entry.get("LastModified"),
+    }
+
+
+def _decode(text: Any, *, is_encoded: bool) -> str:
+    return unquote_plus(str(text or "")) if is_encoded else str(text or "")
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the elements of that name: XML does not tell one from a list of one."""
+    return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, dict)]
 
 
 def refuse_answer() -> RequestError:

@@ -9,9 +9,8 @@ from connector_http.errors import RequestError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_xero.errors import ERRORS, XERO
-from connector_xero.session import Session
+from connector_xero.session import Session, read_token_set
 from connector_xero.settings import api_url
-from connector_xero.tokens import read_token_set
 
 if TYPE_CHECKING:
     from connector_http.request import RequestV2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_http.codes import NO_ANSWER
+from connector_http.errors import NO_ANSWER
 from connector_http.vendor import Refusal, Vendor
 
 # those of Xero's own that are kept; another is the HttpError of its status

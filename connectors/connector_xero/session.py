@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from typing import Any
 from urllib.parse import quote_plus
@@ -13,9 +15,9 @@ from connector_http.request import RequestV2
 
 from connector_xero.errors import XERO
 from connector_xero.settings import api_url, read_client, token_url
-from connector_xero.tokens import is_fresh
 
 _SECONDS = 40  # for a command; SpiffArena waits 45
+_MARGIN_SECONDS = 60  # an access token is to last for the whole command
 
 
 class Session:
@@ -35,7 +37,7 @@ class Session:
         access token ends, or where Xero refuses it here, at the one address that asks for no scope.
         """
         self.tokens = tokens
-        if not is_fresh(tokens):
+        if not _is_fresh(tokens):
             self._refresh()
         try:
             connections = self._list_connections()
@@ -83,3 +85,25 @@ class Session:
     def _send(self, request: RequestV2) -> Any:
         left = max(self._deadline - time.monotonic(), 0.001)  # 0 would be the default
         return XERO.ask(request, {**self._config, "CONNECTOR_PROXY_HTTP_TIMEOUT": left}, [])
+
+
+def read_token_set(value: Any) -> dict[str, Any]:
+    """Return the token set that a parameter holds, as JSON or read already; raise `RequestError`."""
+    try:
+        tokens = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        tokens = None
+    if not isinstance(tokens, dict) or not isinstance(tokens.get("refresh_token"), str):
+        message = 'access_token must be the whole token set, with its refresh_token: write "secret:xero/OAuth"'
+        raise RequestError("InvalidTokenSet", message, 400)
+    return tokens
+
+
+def _is_fresh(tokens: dict[str, Any]) -> bool:
+    """Tell whether the access token says that it lasts long enough: Xero's are JWTs (RFC 7519 section 4.1.4)."""
+    try:
+        claims = tokens["access_token"].split(".")[1]
+        expires = float(json.loads(base64.urlsafe_b64decode(f"{claims}=="))["exp"])
+    except Exception:  # whatever it is, it does not say so
+        return False
+    return expires - time.time() > _MARGIN_SECONDS

@@ -3,9 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_bamboohr.employee import EmployeeCommand
+from connector_bamboohr.employee import EmployeeCommand, add_amount
 from connector_bamboohr.errors import PAY_RATE_ERRORS
-from connector_bamboohr.pay_rate import add_amount
 
 
 @dataclass(repr=False)

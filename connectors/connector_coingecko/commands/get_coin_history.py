@@ -3,9 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_coingecko.market import MarketCommand
+from connector_coingecko.market import MarketCommand, check_market_data
 from connector_coingecko.parameters import check_date, check_id
-from connector_coingecko.prices import check_market_data
 
 
 @dataclass(repr=False)

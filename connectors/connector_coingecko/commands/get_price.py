@@ -3,9 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_coingecko.market import MarketCommand
+from connector_coingecko.market import MarketCommand, check_prices
 from connector_coingecko.parameters import check_names
-from connector_coingecko.prices import check_prices
 
 
 @dataclass(repr=False)

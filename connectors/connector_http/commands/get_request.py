@@ -8,7 +8,7 @@ from connector_http.request import Request
 
 @dataclass(repr=False)
 class GetRequest(Request):
-    """Send a GET request; the result is the text of the answer."""
+    """Send a GET request and return the text of the answer."""
 
     method = "GET"
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_http.codes import GET_ERRORS
+from connector_http.errors import GET_ERRORS
 from connector_http.request import RequestV2
 
 
 @dataclass(repr=False)
 class GetRequestV2(RequestV2):
-    """Send a GET request; the result is the answer, read as JSON or XML where it is that."""
+    """Send a GET request and return what the JSON or XML of the answer holds, or its text."""
 
     method = "GET"
     errors = GET_ERRORS

@@ -3,13 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_http.codes import HEAD_ERRORS
+from connector_http.errors import HEAD_ERRORS
 from connector_http.request import RequestV2
 
 
 @dataclass(repr=False)
 class HeadRequestV2(RequestV2):
-    """Send a HEAD request; the result is whether it succeeds, and the headers if they are asked for."""
+    """Send a HEAD request and return the headers of the answer, if they are asked for."""
 
     method = "HEAD"
     errors = HEAD_ERRORS

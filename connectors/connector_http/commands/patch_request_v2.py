@@ -8,7 +8,7 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class PatchRequestV2(RequestV2):
-    """Send a PATCH request; the result is the answer, read as JSON or XML where it is that."""
+    """Send a PATCH request and return what the JSON or XML of the answer holds, or its text."""
 
     method = "PATCH"
 

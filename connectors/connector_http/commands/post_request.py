@@ -8,7 +8,7 @@ from connector_http.request import Request
 
 @dataclass(repr=False)
 class PostRequest(Request):
-    """Send a POST request; the result is the text of the answer."""
+    """Send a POST request and return the text of the answer."""
 
     method = "POST"
 

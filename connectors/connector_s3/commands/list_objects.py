@@ -3,8 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_s3.listing import read_listing
-from connector_s3.objects import S3Command, read_xml
+from connector_s3.objects import S3Command, read_listing, read_xml
 from connector_s3.parameters import read_max_keys, read_text
 from connector_s3.signature import encode_query
 
