@@ -506,6 +506,11 @@ def test_nobody_listens(send):
     assert outcome(send("SendEmailV2", free_port())) == ("ConnectionRefusedError", 503)
 
 
+def test_no_way_there(send):
+    """To an address of a link that is not named."""
+    assert outcome(send("SendEmailV2", 25, smtp_host="fe80::1")) == ("OSError", 503)
+
+
 def follow(**replies):
     """Return what a server does that answers each verb with what `replies` have, or with yes.
 
@@ -546,6 +551,15 @@ def resets(connection, number):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
+def breaks_off_tls(connection, number):
+    connection.recv(65536)
+
+
+def resets_tls(connection, number):
+    connection.recv(65536)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
 LOGIN = {"smtp_user": "user", "smtp_password": "right"}
 STARTTLS = {"smtp_starttls": True}
 
@@ -555,6 +569,8 @@ STARTTLS = {"smtp_starttls": True}
     [
         (resets, {}, "SMTPServerDisconnected", 503, "Connection unexpectedly closed: .*reset by peer"),
         (follow(greeting=""), {}, "SMTPServerDisconnected", 503, "Connection unexpectedly closed$"),
+        (breaks_off_tls, {"smtp_ssl": True}, "SSLError", 503, "EOF"),
+        (resets_tls, {"smtp_ssl": True}, "ConnectionResetError", 503, "reset by peer"),
         (follow(greeting="554 go away"), {}, "SMTPConnectError", 422, "The server answered 554 go away$"),
         (follow(greeting="421 later"), {}, "SMTPConnectError", 503, "The server answered 421 later$"),
         (follow(EHLO=""), {}, "SMTPServerDisconnected", 503, "closed"),
@@ -585,12 +601,13 @@ STARTTLS = {"smtp_starttls": True}
     ],
 )
 def test_servers_that_do_not_want(send, raw_server, talk, more, code, http_status, words):
-    """Version 1 says the same, and answers 200."""
+    """Version 1 says the same, and answers 200; it knows no TLS from the start."""
     port = raw_server(talk).port
     answer = send("SendEmailV2", port, **more)
     assert outcome(answer) == (code, http_status)
     assert re.search(words, answer.json["error"]["message"])
-    assert re.search(words, send("SendEmail", port, **more).json["error"])
+    if "smtp_ssl" not in more:
+        assert re.search(words, send("SendEmail", port, **more).json["error"])
 
 
 # --- time ---

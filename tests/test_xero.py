@@ -257,6 +257,14 @@ def test_no_token_set(call, xero, tokens):
     assert "s3cret" not in answer.text
 
 
+def test_an_access_token_that_no_header_holds(call, xero):
+    tokens = xero.issue()
+    tokens["access_token"] += "\r\nX: s3cret"
+    answer = call("GetCurrencies", tokens, 400)
+    assert answer.json["error"]["error_code"] == "InvalidHeader"
+    assert "s3cret" not in answer.text
+
+
 # --- invoices ---
 
 
@@ -353,6 +361,9 @@ UNAUTHORIZED = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": 
         ("/connect/token", (400, {}, {"error": "invalid_client"}), "invalid_client", 400, "client secret is not"),
         ("/connect/token", (401, {}, {"error": "invalid_client"}), "invalid_client", 401, "client secret is not"),
         ("/connect/token", (400, {}, {"error": "invalid_scope"}), "invalid_scope", 400, "400: invalid_scope$"),
+        ("/connect/token", (400, {}, {"error": "unauthorized_client"}), "unauthorized_client", 400, ""),
+        ("/connect/token", (400, {}, {"error": "slow_down"}), "HttpError400", 400, "400: slow_down$"),
+        ("/connect/token", (400, {}, {"error": "NoTenant"}), "HttpError400", 400, "400: NoTenant$"),
         ("/connect/token", (400, {}, {"error": ["s"]}), "HttpError400", 400, "400: "),
         ("/connect/token", (400, {}, {"error": "no code"}), "HttpError400", 400, "400: no code"),
         ("/connect/token", (503, {}, "s3cret"), "HttpError503", 503, "Xero answered 503$"),
@@ -375,6 +386,8 @@ UNAUTHORIZED = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": 
         (f"{API}Currencies", (200, {}, []), "UnexpectedAnswer", 502, ""),
         (f"{API}Invoices", (400, {}, VALIDATION), "ValidationException", 400, "valid.; Account code '400' is no code$"),
         (f"{API}Invoices", (400, {}, {**VALIDATION, "Elements": 5}), "ValidationException", 400, "exception occurred$"),
+        (f"{API}Invoices", (400, {}, {"Type": "PostDataInvalidException"}), "PostDataInvalidException", 400, ""),
+        (f"{API}Invoices", (400, {}, {"Type": "OddException"}), "HttpError400", 400, "400: OddException$"),
         (f"{API}Invoices", (429, LIMIT, None), "HttpError429", 429, "27 seconds"),
         (f"{API}Invoices", (503, {}, None), "HttpError503", 503, "503$"),
     ],
