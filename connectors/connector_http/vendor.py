@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_http.errors import RequestError
-from connector_http.request import report
+from connector_http.request import RequestV2, report
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import (
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
         CommandResponseDict,
         ConnectorProxyResponseDict,
     )
-
-    from connector_http.request import RequestV2
 
 
 class VendorCommand(ConnectorCommand):

@@ -8,7 +8,7 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class DeleteRequestV2(RequestV2):
-    """Send a DELETE request and return what the JSON or XML of the answer holds, or its text."""
+    """Send a DELETE request and return the answer, JSON and XML as what they hold."""
 
     method = "DELETE"
 

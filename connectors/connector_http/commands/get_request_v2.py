@@ -9,7 +9,7 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class GetRequestV2(RequestV2):
-    """Send a GET request and return what the JSON or XML of the answer holds, or its text."""
+    """Send a GET request and return the answer, JSON and XML as what they hold."""
 
     method = "GET"
     errors = GET_ERRORS

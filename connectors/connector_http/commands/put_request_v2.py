@@ -8,7 +8,7 @@ from connector_http.request import RequestV2
 
 @dataclass(repr=False)
 class PutRequestV2(RequestV2):
-    """Send a PUT request and return what the JSON or XML of the answer holds, or its text."""
+    """Send a PUT request and return the answer, JSON and XML as what they hold."""
 
     method = "PUT"
 
