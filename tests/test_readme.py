@@ -1,21 +1,32 @@
 """The README: its examples run, and its table of settings is complete."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
-from conftest import MODULE, ROOT, free_port
+from conftest import JSON, MODULE, ROOT, free_port
 
 README = (ROOT / "README.md").read_text()
 
 
+def section(title):
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+GUIDE = section("Write a connector")
+REST = README.replace(GUIDE, "")
+
+
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", REST, re.DOTALL)
 
 
 def test_the_settings_are_those_of_the_code():
@@ -80,6 +91,62 @@ def test_the_calls_answer_what_the_readme_shows(example_server):
             assert ended.stdout == answer
     finally:
         mail.stop()
+
+
+def test_the_guide(start_server, upstream, tmp_path):
+    """Each of its blocks, in their order: what it writes is written, what it runs is run, and answers as it says."""
+    for name in "spiffproxy.py", "connectors":
+        (tmp_path / name).symlink_to(ROOT / name)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
+    replaced = {"python ": f"'{sys.executable}' ", "8080": str(urlsplit(upstream.url).port)}
+    upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
+    ran = 0
+    for before, language, text in re.findall(r"(.*?)```(\w+)\n(.*?)```", GUIDE, re.DOTALL):
+        if language == "python":
+            (tmp_path / re.findall(r"`(my/[\w/]+\.py)`", before)[-1]).write_text(text)
+            continue
+        for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+            ran += 1
+            if command.startswith("export "):
+                environ.update([command[len("export ") :].split("=")])
+            elif command == "python spiffproxy.py --connectors my":
+                server = start_server("--connectors", "my", module=tmp_path / "spiffproxy.py", cwd=tmp_path, **environ)
+                replaced["7004"] = str(server.port)
+                assert server.first_line.endswith(shown.lstrip("… ").replace("7004", str(server.port)))
+            else:
+                for old, new in replaced.items():
+                    command = command.replace(old, new)
+                options = {"capture_output": True, "text": True, "timeout": 30}
+                ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, **options)
+                assert ended.returncode == 0, ended.stderr
+                assert ended.stdout.strip() == shown.strip() or not shown
+    assert ran == 10
+    assert [request.path for request in upstream.requests] == ["/tickets/7"]
+
+
+def test_the_lines_for_docker_compose(example_server):
+    """Name settings that there are, and ask for the health as it can be asked for."""
+    services = yaml.safe_load(blocks("yaml")[0])["services"]
+    names = services["spiffproxy"]["environment"]
+    assert set(names) <= set(re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE))
+    kind, python, *arguments = services["spiffproxy"]["healthcheck"]["test"]
+    assert (kind, python) == ("CMD", "python")
+    arguments = [argument.replace("7004", str(example_server.port)) for argument in arguments]
+    subprocess.run([sys.executable, *arguments], check=True, timeout=30)
+
+
+def test_the_messages_of_the_troubleshooting_are_those_of_the_code():
+    """Those that are the proxy's own."""
+    table = section("Troubleshooting")
+    for message in (
+        "returned no valid result",
+        "send the parameters as a JSON object, as Content-Type: application/json",
+        "is set but empty",
+        "missing: ",
+    ):
+        assert message in table
+        source = MODULE.read_text().replace("{_JSON}", JSON).replace('"missing":', "missing:")
+        assert message in source, message
 
 
 def test_the_command_lines_run(example_server):
