@@ -1,1 +1,0 @@
-"""One authentication a file: the app that one signs in to."""
