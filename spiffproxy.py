@@ -247,6 +247,7 @@ class _Settings:
         # what the bundled connectors could not use is refused here, before a workflow meets it
         _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
         _check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
+        _check_seconds(values, "CONNECTOR_PROXY_POSTGRES_TIMEOUT")
         _number(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
 
 

@@ -15,15 +15,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file knows
 MODE = 0o100644
+CONNECTORS = ROOT / "connectors"
+# psycopg is not there on AWS Lambda, unless a folder of one's own brings it and the connector along
+LEFT_OUT = {".zip": ["connector_postgres"], ".pyz": []}
 STARTERS = {
     ".pyz": ("__main__.py", "import sys\n\nfrom spiffproxy import main\n\nsys.exit(main())\n"),
     ".zip": ("lambda_function.py", "from spiffproxy import lambda_handler\n"),
 }
 
 
-def collect(folders: list[Path]) -> dict[str, bytes]:
+def collect(folders: list[Path], left_out: list[str]) -> dict[str, bytes]:
     """Return the files of the packages in the folders, by their names in the archive."""
-    packages = {entry.name: entry for folder in folders for entry in folder.iterdir()}
+    packages = {entry.name: entry for entry in CONNECTORS.iterdir() if entry.name not in left_out}
+    packages.update({entry.name: entry for folder in folders for entry in folder.iterdir()})
     files = {}
     for name, entry in packages.items():
         for path in [entry, *entry.rglob("*")]:
@@ -50,7 +54,7 @@ def main(target: str, *folders: str) -> str | None:
     for folder in folders:
         if not any(Path(folder).glob("connector_*")):
             return f"there is no connector_… in {folder}"
-    files = collect([ROOT / "connectors", *map(Path, folders)])
+    files = collect([Path(folder) for folder in folders], LEFT_OUT[Path(target).suffix])
     starter, source = STARTERS[Path(target).suffix]
     files.update({"spiffproxy.py": (ROOT / "spiffproxy.py").read_bytes(), starter: source.encode()})
     pack(Path(target), files)

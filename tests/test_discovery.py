@@ -28,7 +28,7 @@ def test_what_the_example_offers(app):
     assert standard_fields(app.get("/v1/auths").json) == {auth: [] for auth in auths}
     everything = [entry["id"].split("/")[0] for entry in app.get("/v1/commands").json]
     assert sorted(set(everything)) == list(dict.fromkeys(everything))
-    assert {"bamboohr", "coingecko", "example", "half", "http", "s3", "smtp", "xero"} <= set(everything)
+    assert {"bamboohr", "coingecko", "example", "half", "http", "postgres", "s3", "smtp", "xero"} <= set(everything)
     described = standard_fields(app.get("/v1/commands").json)
     assert described["http/GetRequest"] == [
         {"id": "url", "type": "str", "required": True},

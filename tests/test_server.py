@@ -52,7 +52,7 @@ def test_the_first_line_says_where_and_what(start_server):
     assert f"listening on http://127.0.0.1:{server.port}; " in server.first_line
     assert "; at most 64 commands run at once\n" in server.first_line
     assert (
-        "connectors: bamboohr, broken, coingecko, example, exits, half, hollow, http, s3, smtp, xero; "
+        "connectors: bamboohr, broken, coingecko, example, exits, half, hollow, http, postgres, s3, smtp, xero; "
         in server.first_line
     )
     assert "no key is asked for" in server.first_line
@@ -279,7 +279,7 @@ def test_runs_from_any_folder_without_site_packages_and_with_warnings_as_errors(
     server = start_server(python=(sys.executable, "-S", "-W", "error"), cwd=cwd)
     ids = [entry["id"] for entry in json.loads(request(server, "GET", "/v1/commands")[2])]
     assert ids[0] == "bamboohr/GetEmployeeInfo"
-    assert len(ids) == 21
+    assert len(ids) == 28
     assert call(server, "http/GetRequest", url=f"{server.url}/liveness") == (200, {"ok": True})
     _, log = server.stop()
     assert not re.search("Warning|ERROR|Traceback", log)

@@ -23,6 +23,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("HTTP_TIMEOUT", "0", "above 0"),
         ("HTTP_TIMEOUT", "nan", "above 0"),
         ("SMTP_TIMEOUT", "-1", "above 0"),
+        ("POSTGRES_TIMEOUT", "x", "above 0"),
         ("HTTP_MAX_RESPONSE_BYTES", "64M", "from 1"),
         ("CONNECTORS", "/no/such/folder", "there is no folder /no/such/folder"),
         ("CONFIG", "/no/such/file.py", "No such file"),

@@ -17,7 +17,7 @@ _OWN = ["bool", "int2", "int4", "int8", "oid"]  # are right as psycopg has them
 
 class _Text(Loader):  # type: ignore[misc]
     def load(self, data: Any) -> str:
-        return bytes(data).decode("utf-8", "replace")  # a database of SQL_ASCII holds anything
+        return bytes(data).decode()
 
 
 class _Time(_Text):

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import errors, generators, sql
+from psycopg import RawCursor, errors, generators, sql  # psycopg 3.1 has no RawCursor
 
 from connector_postgres.errors import ERRORS, PostgresError, refuse
 from connector_postgres.loaders import ADAPTERS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 40  # for a command; SpiffArena waits 45
 _MAX_BYTES = 64 * 1024**2
+_MAX_VALUES = 65535  # as PostgreSQL has it
 _VALUE_BYTES = 64  # what a value takes in memory, beside its text
 _SETTINGS = (
     "SET LOCAL statement_timeout = {}; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'; "
@@ -32,7 +33,7 @@ _SETTINGS = (
 _REFUSALS = [
     ("password authentication failed|no password supplied|pgpass", "InvalidPassword"),
     (
-        "no pg_hba.conf entry|role .* does not exist|authentication failed|not permitted to log",
+        "pg_hba.conf|role .* does not exist|authentication failed|not permitted to log",
         "InvalidAuthorizationSpecification",
     ),
     ("database .* does not exist", "InvalidCatalogName"),
@@ -92,10 +93,12 @@ class Session:
 
     def _work(self, statement: Statement) -> None:
         try:
-            with closing(self._connect()) as connection:  # which undoes what is not committed
+            with closing(self._connect()) as connection, self._take_socket(connection):
+                if self._is_over:  # nobody waits any more
+                    return
                 body = self._execute(connection, statement)
                 self._stage = "commit"
-                connection.commit()
+                connection.commit()  # else it is undone
             self._outcome.append(body)
         except BaseException as error:  # is raised where it is waited for
             self._outcome.append(error)
@@ -104,29 +107,30 @@ class Session:
         try:
             psycopg.conninfo.conninfo_to_dict(self._conninfo)
         except Exception:  # its text quotes the string
-            raise refuse(
-                "database_connection_str is none of PostgreSQL's; write postgresql://user:password@host/database"
-            ) from None
-        connection = psycopg.connect(
+            write = "postgresql://user:password@host/database"
+            raise refuse(f"database_connection_str is no connection string of PostgreSQL's; write {write}") from None
+        return psycopg.connect(
             self._conninfo,
             connect_timeout=max(math.ceil(self._left()), 2),  # less is none, to libpq
             client_encoding="UTF8",
             context=ADAPTERS,
-            cursor_factory=psycopg.RawCursor,
+            cursor_factory=RawCursor,
             prepare_threshold=None,  # which PgBouncer would not like
         )
+
+    def _take_socket(self, connection: Any) -> socket.socket:
         self._socket = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         self._stage = "work"
-        if self._is_over:
-            self._cut()
-        return connection
+        return self._socket
 
     def _execute(self, connection: Any, statement: Statement) -> Any:
         cursor = connection.cursor()
         # a little less than is left, for what PostgreSQL says of it is clearer than a connection that was cut
         cursor.execute(_SETTINGS.format(max(int(self._left() * 900), 1)))
-        text = sql.SQL(statement.sql).format(*(sql.Identifier(*name) for name in statement.names)).as_string(connection)
+        text = _compose(connection, statement)
         first = statement.rows[0] if statement.rows else []
+        if len(first) > _MAX_VALUES:
+            raise refuse(f"A statement takes {_MAX_VALUES} values, and not {len(first)}")
         described = _describe(connection, text, [guess_type(value) for value in first])
         types = [described.param_type(number) for number in range(described.nparams)]
         if statement.rows and len(first) != len(types):
@@ -157,6 +161,8 @@ class Session:
     def _translate(self, error: BaseException) -> BaseException:
         if isinstance(error, UnicodeError):
             return refuse("A text has half of a character, which cannot be written as UTF-8")
+        if isinstance(error, RecursionError):
+            return refuse("A value is nested too deeply")
         if not isinstance(error, psycopg.Error):
             return error
         if self._stage == "connect":
@@ -165,6 +171,11 @@ class Session:
         if self._stage == "commit" and (is_lost or str(error.sqlstate).startswith(("08", "57"))):
             return PostgresError("OutcomeUnknown")
         return PostgresError("ConnectionFailed") if is_lost else _refuse_statement(error)
+
+
+def _compose(connection: Any, statement: Statement) -> str:
+    names = [sql.Identifier(*name) for name in statement.names]
+    return str(sql.SQL(statement.sql).format(*names).as_string(connection)) if names else statement.sql
 
 
 def _describe(connection: Any, text: str, types: list[int]) -> Any:
@@ -203,7 +214,7 @@ def _refuse_statement(error: Any) -> PostgresError:
     """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
     code = {"QueryCanceled": "StatementTimeout"}.get(type(error).__name__, type(error).__name__)
     words = error.diag.message_primary or str(error)
-    if code not in ERRORS:
+    if code not in ERRORS or code == "DatabaseError":
         state = error.sqlstate or "none"
         status = 503 if state.startswith(_TRANSIENT) else 400
         return PostgresError("DatabaseError", f"SQLSTATE {state}: {words}", status)

@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"%(?:%|s|\(([^)]*)\)s)")
 
 
 class Statement(NamedTuple):
-    """SQL with `{}` for each name and $1, $2, … for each value of a row; it is run for every row, or not at all."""
+    """SQL with `{}` for each name, if any, and $1, $2, … for each value; it is run for every row, or for none."""
 
     sql: str
     names: list[tuple[str, ...]] = []  # noqa: RUF012 - nobody adds to it
@@ -35,7 +35,7 @@ def do_sql(schema: Any) -> Statement:
     if not isinstance(values, (list, dict, type(None))):
         raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
     sql, row = _number_placeholders(sql, values) if values else (sql, [])
-    return Statement(sql.replace("{", "{{").replace("}", "}}"), rows=[row], fetches=bool(fetches))
+    return Statement(sql, rows=[row], fetches=bool(fetches))
 
 
 def select_values(table_name: Any, schema: Any) -> Statement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -54,9 +55,9 @@ def to_postgres(value: Any, oid: int) -> Any:
         value = json.dumps(value)
     elif isinstance(value, list):
         value = _write_array(value)
-    elif isinstance(value, str) and oid == _BYTEA:
-        try:
-            value = base64.b64decode(value, validate=True)
+    elif isinstance(value, str) and oid == _BYTEA and not value.startswith("\\x"):
+        try:  # also of SpiffArena's file data
+            value = base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True)
         except ValueError:
             raise refuse("A value for a column of bytes is no base64") from None
     if isinstance(value, str) and "\0" in value:
