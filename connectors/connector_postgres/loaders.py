@@ -64,8 +64,9 @@ def _is_flat(text: str) -> bool:
 
 
 ADAPTERS = AdaptersMap(psycopg.adapters)
-for _oid in [0, *(info.oid for info in psycopg.adapters.types if info.name not in _OWN)]:
-    ADAPTERS.register_loader(_oid, _Text)
+for _info in psycopg.adapters.types:
+    if _info.name not in _OWN:
+        ADAPTERS.register_loader(_info.oid, _Text)
 for _names, _loader in {
     "time timetz timestamp timestamptz": _Time,
     "float4 float8": _Float,

@@ -99,7 +99,7 @@ class Session:
                 body = self._execute(connection, statement)
                 self._stage = "commit"
                 connection.commit()  # else it is undone
-            self._outcome.append(body)
+                self._outcome.append(body)
         except BaseException as error:  # is raised where it is waited for
             self._outcome.append(error)
 

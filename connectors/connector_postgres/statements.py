@@ -28,7 +28,7 @@ class Statement(NamedTuple):
 
 
 def do_sql(schema: Any) -> Statement:
-    _check_keys(schema, needs=["sql"], takes=["values", "fetch_results"])
+    _check_keys(schema, ["sql"], ["values", "fetch_results"])
     sql, values, fetches = schema["sql"], schema.get("values"), schema.get("fetch_results", False)
     if not isinstance(sql, str) or "\0" in sql:
         raise refuse("schema's sql is no text of SQL")
@@ -39,7 +39,7 @@ def do_sql(schema: Any) -> Statement:
 
 
 def select_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, needs=["columns"], takes=["where"])
+    _check_keys(schema, ["columns"], ["where"])
     columns = _read_columns(schema, star=True)
     where, names, values = _read_where(schema.get("where", []))
     named = [(column,) for column in columns if column != "*"]
@@ -48,7 +48,7 @@ def select_values(table_name: Any, schema: Any) -> Statement:
 
 
 def insert_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, needs=["columns", "values"])
+    _check_keys(schema, ["columns", "values"], [])
     columns, rows = _read_columns(schema), schema["values"]
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
         raise refuse(f"schema's values is no list of rows, each a list of {len(columns)} values, one for each column")
@@ -59,7 +59,7 @@ def insert_values(table_name: Any, schema: Any) -> Statement:
 
 
 def update_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, needs=["set"], takes=["where", "all_rows"])
+    _check_keys(schema, ["set"], ["where", "all_rows"])
     changes = schema["set"]
     if not isinstance(changes, dict) or not changes:
         raise refuse("schema's set is no object with a value for each column that is to change")
@@ -70,18 +70,18 @@ def update_values(table_name: Any, schema: Any) -> Statement:
 
 
 def delete_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, takes=["where", "all_rows"])
+    _check_keys(schema, [], ["where", "all_rows"])
     where, names, values = _read_where(_read_rows(schema))
     return Statement(f"DELETE FROM {{}}{where}", [_read_table(table_name), *names], [values])
 
 
 def create_table(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, needs=["column_definitions"])
+    _check_keys(schema, ["column_definitions"], [])
     definitions = schema["column_definitions"]
     if not isinstance(definitions, list) or not all(isinstance(one, dict) for one in definitions):
         raise refuse("schema's column_definitions is no list of objects, each with name and type")
     for definition in definitions:
-        _check_keys(definition, needs=["name", "type"], where="a column definition")
+        _check_keys(definition, ["name", "type"], [], "a column definition")
         if not isinstance(definition["type"], str) or not _TYPE.fullmatch(definition["type"]):
             raise refuse('a type is words, with numbers in brackets: "numeric(10, 2) not null"; DoSQL takes all others')
     listed = ", ".join(f"{{}} {definition['type']}" for definition in definitions)
@@ -93,16 +93,14 @@ def drop_table(table_name: Any) -> Statement:
     return Statement("DROP TABLE IF EXISTS {}", [_read_table(table_name)])
 
 
-def _check_keys(
-    schema: Any, *, needs: list[str] | None = None, takes: list[str] | None = None, where: str = "schema"
-) -> None:
+def _check_keys(schema: Any, needs: list[str], takes: list[str], what: str = "schema") -> None:
     """A misspelt `where` must not be taken for none."""
-    needs, takes = needs or [], takes or []
     if not isinstance(schema, dict):
-        raise refuse(f"{where} is no object; it takes {', '.join(needs + takes)}")
-    for key in [*(key for key in needs if key not in schema), *(key for key in schema if key not in needs + takes)]:
-        problem = "lacks" if key in needs else "has an unknown"
-        raise refuse(f"{where} {problem} {key[:80]!r}; it takes {', '.join(needs + takes)}")
+        raise refuse(f"{what} is no object; it takes {', '.join(needs + takes)}")
+    problems = [f"lacks {key!r}" for key in needs if key not in schema]
+    problems += [f"has an unknown {key[:80]!r}" for key in schema if key not in needs + takes]
+    if problems:
+        raise refuse(f"{what} {problems[0]}; it takes {', '.join(needs + takes)}")
 
 
 def _number_placeholders(sql: str, values: list[Any] | dict[str, Any]) -> tuple[str, list[Any]]:

@@ -52,7 +52,7 @@ def to_postgres(value: Any, oid: int) -> Any:
     if isinstance(value, float):
         return Decimal(repr(value))  # digit for digit
     if isinstance(value, dict) or (isinstance(value, list) and oid in (_JSON, _JSONB)):
-        value = json.dumps(value)
+        value = _write_json(value)
     elif isinstance(value, list):
         value = _write_array(value)
     elif isinstance(value, str) and oid == _BYTEA and not value.startswith("\\x"):
@@ -65,6 +65,10 @@ def to_postgres(value: Any, oid: int) -> Any:
     return value
 
 
+def _write_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _write_array(values: list[Any]) -> str:
     return "{" + ",".join(map(_write_element, values)) + "}"
 
@@ -74,5 +78,5 @@ def _write_element(value: Any) -> str:
         return "NULL"
     if isinstance(value, list):
         return _write_array(value)
-    text = json.dumps(value) if isinstance(value, dict) else str(as_text(value))
+    text = _write_json(value) if isinstance(value, dict) else str(as_text(value))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
