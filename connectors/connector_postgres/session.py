@@ -105,7 +105,9 @@ class Session:
 
     def _connect(self) -> Any:
         try:
-            psycopg.conninfo.conninfo_to_dict(self._conninfo)
+            port = psycopg.conninfo.conninfo_to_dict(self._conninfo).get("port", "")
+            if not re.fullmatch("[0-9,]*", str(port)):  # libpq would say so when it connects, in many words
+                raise ValueError
         except Exception:  # its text quotes the string
             write = "postgresql://user:password@host/database"
             raise refuse(f"database_connection_str is no connection string of PostgreSQL's; write {write}") from None
