@@ -42,7 +42,7 @@ _REFUSALS = [
     ("timeout", "ConnectTimeout"),
 ]
 _HINTS = [
-    ("resolve|translate host", "the host has no address"),
+    ("resolve|translate host|not known", "the host has no address"),
     ("refused", "nothing listens at this host and port"),
     ("No such file", "there is no such socket"),
     ("SSL|certificate", "TLS failed"),
