@@ -15,7 +15,6 @@ from spiffproxy import Proxy, lambda_handler
 ECHO = "/v1/do/example/Echo"
 LIMIT = 6 * 1024**2
 AUTHS = [{"id": name, "parameters": []} for name in ("example/OldSignIn", "example/SignIn", "xero/OAuth")]
-AUTHS[0]["description"] = "Of OAuth 1."
 
 # --- events, each as its service sends it ---
 

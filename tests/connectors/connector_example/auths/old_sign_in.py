@@ -1,5 +1,5 @@
 class OldSignIn:
-    """Of OAuth 1."""
+    # of OAuth 1
 
     def app_description(self, config):
         return {
