@@ -178,6 +178,16 @@ def test_refusals(call, bamboohr, refusal, code, status, words):
     assert "s3cret" not in error["message"]
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_redirects(call, bamboohr, other_upstream, status):
+    """Are not followed, and are no result: the key is for one host."""
+    headers = {"Location": other_upstream.url, "Content-Type": JSON}
+    bamboohr.refusal = status, headers, b'{"id": "4", "payRate": "1.00 USD"}'
+    response, error = call("GetPayRate")
+    assert (error["error_code"], response["http_status"]) == ("UnexpectedAnswer", 502)
+    assert other_upstream.requests == []
+
+
 def test_another_key_is_refused(call):
     _, error = call("GetEmployeeInfo", fields="firstName", api_key="0ther")
     assert error["error_code"] == "HttpError401"

@@ -220,6 +220,15 @@ def test_refusals(call, coingecko, command, parameters, refusal, code, status, w
     assert re.search(words, error["message"])
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_redirects(call, coingecko, other_upstream, status):
+    """Are not followed, and are no result: the key is for one host."""
+    coingecko.refusal = answer('{"bitcoin": {"usd": 1}}', status, Location=other_upstream.url)
+    _, error = call("GetPrice", **PRICE)
+    assert error["error_code"] == "UnexpectedAnswer"
+    assert other_upstream.requests == []
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [

@@ -458,6 +458,15 @@ def test_an_invoice_that_may_have_been_created(call, xero, status, headers, code
     assert xero.paths().count(f"{API}Invoices") == 1
 
 
+@pytest.mark.parametrize("path", ["/connect/token", "/connections", f"{API}Invoices"])
+def test_redirects(call, xero, other_upstream, path):
+    """Are not followed, and are no result: tokens are for one host, also those in a form."""
+    xero.answers[path] = 307, {"Location": other_upstream.url}, {"Invoices": []}
+    answer = call("CreateInvoice", xero.issue(0), 422 if path.endswith("Invoices") else 502).json
+    assert answer["error"]["error_code"] == "UnexpectedAnswer"
+    assert other_upstream.requests == []
+
+
 # --- the http connector's rules ---
 
 

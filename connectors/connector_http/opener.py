@@ -32,7 +32,7 @@ class Call:
     deadline: float
     allowed: AllowedHosts
     logs: list[str] = field(default_factory=list)
-    follows: bool = True  # redirects; a request that is signed for one host is none for another
+    follows: bool = True  # redirects
 
 
 class Hop(urllib.request.Request):

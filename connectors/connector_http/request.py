@@ -104,6 +104,7 @@ class RequestV2(Request):
     """
 
     errors = DATA_ERRORS
+    follows = True  # redirects; no parameter, but for other connectors to change
 
     attempts: int | None = None
     include_response_headers: bool = False
@@ -116,6 +117,7 @@ class RequestV2(Request):
         logs: list[str] = []
         try:
             call = start_call(config, logs)
+            call.follows = self.follows
             for attempt in range(1, attempts + 1):
                 hop = self.build(call)
                 response, error = self._try(hop, config)

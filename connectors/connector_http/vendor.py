@@ -67,12 +67,15 @@ class Vendor(NamedTuple):
     def ask(self, request: RequestV2, config: Any, logs: list[str]) -> Any:
         """Return the body of the answer; raise `RequestError`."""
         request.include_response_headers = True
+        request.follows = False  # keys and tokens are for this host
         result = request.execute(config, {})
         logs += result["spiff__logs"] or []
         response, error = result["command_response"], result["error"]
-        if not error:
-            return response["body"]
         status = response.get("http_status") or 500
+        if not error:
+            if status >= 300:
+                raise self.refuse_answer()
+            return response["body"]
         if not error["error_code"].startswith("HttpError"):
             if response["body"]:  # without an answer there is none; with one, the message quotes it, secrets included
                 raise self.refuse_answer()
