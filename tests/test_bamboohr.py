@@ -158,6 +158,12 @@ def test_mistakes_of_the_author(call, bamboohr, parameters, words):
         (refuse(429, **{"Retry-After": "27"}), "HttpError429", 429, "429: try again in 27 seconds$"),
         (refuse(503, "Limit", **{"Retry-After": "9"}), "HttpError503", 503, "Limit: try again in 9 seconds$"),
         (refuse(503), "HttpError503", 503, "try again in some seconds$"),
+        (
+            refuse(429, **{"Retry-After": "Wed, 25 Nov 2026 09:00:00 GMT"}),
+            "HttpError429",
+            429,
+            "429: try again in some seconds$",
+        ),
         (refuse(500, "Oops"), "HttpError500", 500, "500: Oops$"),
         (refuse(504), "HttpError500", 504, "BambooHR answered 504$"),
         ((200, {"Content-Type": "text/html"}, b"s3cret"), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_BAMBOOHR_URL"),

@@ -52,7 +52,8 @@ class Refusal(NamedTuple):
         return code if code in errors else f"HttpError{self.status // 100}00"
 
     def say_when(self) -> str:
-        return f"try again in {self.headers.get('retry-after', 'some')} seconds"
+        seconds = self.headers.get("retry-after", "")  # or a date
+        return f"try again in {seconds if seconds.isdecimal() else 'some'} seconds"
 
 
 class Vendor(NamedTuple):
