@@ -505,7 +505,7 @@ def test_no_presigned_url(make_call, parameters):
         ((200, {"Content-Length": 99, "Connection": "close"}, b""), "ChunkedEncodingError", 500, ""),
     ],
 )
-@pytest.mark.parametrize("command", ["GetObject", "PutObject"])
+@pytest.mark.parametrize("command", ["GetObject", "PutObject", "DeleteObject"])
 def test_refusals(make_call, upstream, command, answer, code, status, words):
     """Have S3's own code and words, and a status by which SpiffArena knows whether to try again."""
     upstream.answer = lambda request: answer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector_s3.errors import OBJECT_ERRORS
-from connector_s3.objects import S3Command
+from connector_s3.objects import S3Command, refuse_answer
 from connector_s3.parameters import read_key
 from connector_s3.signature import encode_path
 
@@ -26,5 +26,6 @@ class DeleteObject(S3Command):
 
     def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
         key = read_key(self.key)
-        self.ask("DELETE", f"/{encode_path(key)}", config, logs)
+        if self.ask("DELETE", f"/{encode_path(key)}", config, logs).body:  # S3's has none; a page to log in is one
+            raise refuse_answer()
         return {"bucket": self.bucket, "key": key}
