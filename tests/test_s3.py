@@ -268,6 +268,8 @@ def test_keys(make_call, store, key):
         ("data:image/png;name=a%20b.png;base64," + encode(BYTES), None, ("image/png", BYTES)),
         ("data:image/png;name=a.png;base64," + encode(BYTES), "text/plain", ("text/plain", BYTES)),
         ("data:;base64,", None, ("application/octet-stream", b"")),
+        ("data:text/plain;charset=utf-8;name=a.txt;base64,dGV4dA==", None, ("text/plain;charset=utf-8", b"text")),
+        ("data:;charset=utf-8;base64,dGV4dA==", None, ("application/octet-stream", b"text")),
         ("data:text/plain;charset=utf-8;base64,dGV4dA==", " a/b;  c=d ", ("a/b;  c=d", b"text")),
     ],
 )

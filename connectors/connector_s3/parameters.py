@@ -9,7 +9,7 @@ from typing import Any
 from connector_http.errors import RequestError
 
 # SpiffArena writes data:<mimetype>;name=<name>;base64,<data>
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(r"data:(?P<type>([^;,]+(;charset=[^;,]+)?)?)(;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 _SECONDS = 60 * 60
 _MAX_SECONDS = 7 * 24 * 60 * 60  # a signature is good for no longer
 _MAX_KEYS = 1000  # S3 tells no more at once
