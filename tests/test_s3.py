@@ -309,6 +309,7 @@ def test_a_result_is_an_attachment(make_call, store, make_app):
         ({"region": "cn-north-1"}, "https://box.s3.cn-north-1.amazonaws.com.cn/k"),
         ({"bucket": "box.of.mine"}, "https://s3.us-east-1.amazonaws.com/box.of.mine/k"),
         ({"bucket": "Old_Box"}, "https://s3.us-east-1.amazonaws.com/Old_Box/k"),
+        ({"bucket": "b" * 64}, f"https://s3.us-east-1.amazonaws.com/{'b' * 64}/k"),
         ({"addressing_style": "path"}, "https://s3.us-east-1.amazonaws.com/box/k"),
         (
             {"addressing_style": "virtual", "bucket": "box.of.mine"},
@@ -421,6 +422,7 @@ def test_the_region(make_call, store, environ, parameters):
         ({"addressing_style": "host"}, "addressing_style may be 'auto', 'path' or 'virtual'"),
         ({"addressing_style": "virtual"}, "an endpoint with a name, not an address"),
         ({"addressing_style": "virtual", "bucket": "My_Box"}, "whose name can be a part of a host"),
+        ({"addressing_style": "virtual", "bucket": "b" * 64}, "whose name can be a part of a host"),
     ],
 )
 def test_mistakes_of_the_author(make_call, store, parameters, words):

@@ -64,9 +64,9 @@ def _is_virtual(style: Any, bucket: str, *, at_aws: bool) -> bool:
     style = read_text("addressing_style", style) or "auto"
     if style not in ("auto", "path", "virtual"):
         raise refuse("addressing_style may be 'auto', 'path' or 'virtual'")
-    if style == "virtual" and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", bucket):
+    if style == "virtual" and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,62}", bucket):
         raise refuse("addressing_style 'virtual' takes a bucket whose name can be a part of a host")
-    return style == "virtual" or (style == "auto" and at_aws and bool(re.fullmatch("[a-z0-9][a-z0-9-]*", bucket)))
+    return style == "virtual" or (style == "auto" and at_aws and bool(re.fullmatch("[a-z0-9][a-z0-9-]{0,62}", bucket)))
 
 
 def _read(config: Any, name: str) -> str:
