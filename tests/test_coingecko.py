@@ -204,7 +204,7 @@ RANGE = '{"error": {"status": {"error_code": 10012, "error_message": "exceeds th
         ((500, {}, b""), "HttpError500", 500, "500: CoinGecko has a fault$"),
         ((503, {}, b""), "HttpError500", 503, "503: CoinGecko has a fault$"),
         ((200, {"Content-Type": "text/html"}, b"<html>"), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_COINGECKO_URL"),
-        (answer("[]"), "UnexpectedAnswer", 502, ""),
+        (answer('["id"]'), "UnexpectedAnswer", 502, ""),
         (answer('{"gecko_says": "hi"}'), "UnexpectedAnswer", 502, ""),
         (answer("{"), "UnexpectedAnswer", 502, ""),
         (answer("{}", **{"Content-Length": "9", "Connection": "close"}), "ChunkedEncodingError", 500, ""),

@@ -43,7 +43,7 @@ class EmployeeCommand(VendorCommand):
         )
         employee = BAMBOOHR.ask(request, config, logs)
         if not isinstance(employee, dict) or "id" not in employee:
-            raise BAMBOOHR.refuse_answer(": is CONNECTOR_PROXY_BAMBOOHR_URL right?")
+            raise BAMBOOHR.refuse_answer()
         return employee
 
     def _make_url(self, gateway: str) -> str:

@@ -26,4 +26,4 @@ def _read_refusal(refusal: Refusal) -> tuple[str, list[str]]:
     return code, [*words, refusal.say_when() if status in (429, 503) else ""]
 
 
-BAMBOOHR = Vendor("BambooHR", ": it cannot be read", _read_refusal)
+BAMBOOHR = Vendor("BambooHR", "; is CONNECTOR_PROXY_BAMBOOHR_URL right?", _read_refusal)
