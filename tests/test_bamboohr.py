@@ -62,7 +62,7 @@ def make_call(make_app, bamboohr):
     """
 
     def make(**settings):
-        app = make_app(**{"BAMBOOHR_URL": bamboohr.url, **settings})
+        app = make_app(**{"BAMBOOHR_URL": f"{bamboohr.url}/", **settings})
 
         def call(command, **parameters):
             body = {"api_key": KEY, "subdomain": "acme", "employee_id": "4", **parameters}

@@ -33,7 +33,7 @@ class CoinGecko:
         path = url.path.partition("/api/v3/")[2].split("/")
         if path == ["simple", "price"]:
             assert query.keys() == {"ids", "vs_currencies"}
-            coins, currencies = query["ids"].split(","), query["vs_currencies"].lower().split(",")
+            coins, currencies = query["ids"].lower().split(","), query["vs_currencies"].lower().split(",")
             found = {x: {y: PRICES[x][y] for y in currencies if y in PRICES[x]} for x in coins if x in PRICES}
             return answer(json.dumps(found))  # what is not known is left out
         coins, coin, history = path
@@ -96,7 +96,7 @@ def test_the_ids_and_parameters(app):
     ("ids", "currencies", "body"),
     [
         ("bitcoin", "usd", '{"bitcoin": {"usd": 67187.3358936566}}'),
-        (" bitcoin ", "eur , USD", '{"bitcoin": {"eur": 61981, "usd": 67187.3358936566}}'),
+        (" Bitcoin ", "eur , USD", '{"bitcoin": {"eur": 61981, "usd": 67187.3358936566}}'),
         ("bitcoin", "btc", '{"bitcoin": {"btc": 1.0}}'),
         ("pepe", "usd", '{"pepe": {"usd": 1.0712345678e-05}}'),
     ],

@@ -49,14 +49,8 @@ def check_prices(answer: Any, ids: str, currencies: str) -> None:
     """Raise `RequestError` where one of the prices of the coins in the currencies is not there."""
     if not isinstance(answer, dict) or not all(isinstance(prices, dict) for prices in answer.values()):
         raise COINGECKO.refuse_answer()
-    known = {
-        (coin.lower(), currency.lower())
-        for coin, prices in answer.items()
-        for currency, price in prices.items()
-        if price is not None
-    }
     asked = [(coin.strip(), currency.strip()) for coin in ids.split(",") for currency in currencies.split(",")]
-    missing = [f"{coin} in {currency}" for coin, currency in asked if (coin.lower(), currency.lower()) not in known]
+    missing = [f"{coin} in {name}" for coin, name in asked if answer.get(coin.lower(), {}).get(name.lower()) is None]
     if missing:
         hint = 'a coin goes by its id at CoinGecko, such as "bitcoin", and not by its symbol'
         raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}; {hint}", 404)
