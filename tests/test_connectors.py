@@ -36,3 +36,9 @@ def test_a_code_has_a_meaning(cls):
     for code, meaning in getattr(cls, "errors", {}).items():
         assert re.fullmatch(r"\w+(<status>)?", code)
         assert re.fullmatch(r"\w.*[^\s.]", meaning)
+
+
+@pytest.mark.parametrize("cls", COMMANDS)
+def test_a_command_that_is_shown(cls):
+    """Shows no parameter: many of them are secrets."""
+    assert "s3cret" not in repr(cls(**dict.fromkeys(inspect.signature(cls).parameters, "s3cret")))
