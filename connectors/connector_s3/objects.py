@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError
 
-from connector_http.commands.delete_request_v2 import DeleteRequestV2
-from connector_http.commands.get_request_v2 import GetRequestV2
-from connector_http.commands.put_request_v2 import PutRequestV2
 from connector_http.errors import RequestError
-from connector_http.request import start_call
+from connector_http.request import RequestV2, start_call
 from connector_http.vendor import VendorCommand
 from connector_http.xml import decode_xml, parse_xml
 
@@ -20,9 +17,8 @@ from connector_s3.endpoint import find_bucket, read_signer
 from connector_s3.errors import SHARED_ERRORS
 
 if TYPE_CHECKING:
-    from connector_http.request import Received, RequestV2
+    from connector_http.request import Received
 
-_REQUESTS: dict[str, Callable[..., RequestV2]] = {"DELETE": DeleteRequestV2, "GET": GetRequestV2, "PUT": PutRequestV2}
 # what may pass, but has a status that SpiffArena does not try again
 _PASSING = {"OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "TemporaryRedirect"}
 
@@ -62,7 +58,8 @@ class S3Command(VendorCommand):
         url = url._replace(target=url.target + target)
         signer = read_signer(self, config)
         signed = signer.sign(method, url.netloc, url.target, headers or {}, data, datetime.now(timezone.utc))
-        request = _REQUESTS[method](str(url), headers={**signed, "Accept-Encoding": "identity"})
+        request = RequestV2()
+        request.method, request.url, request.headers = method, str(url), {**signed, "Accept-Encoding": "identity"}
         if method == "PUT":
             request.data, request.body_format = data, "raw"
         call = start_call(config, logs)
