@@ -169,7 +169,7 @@ def test_mistakes_of_the_author(call, bamboohr, parameters, words):
         ((200, {"Content-Type": "text/html"}, b"s3cret"), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_BAMBOOHR_URL"),
         ((200, {"Content-Type": JSON}, b'["id"]'), "UnexpectedAnswer", 502, ""),
         ((200, {"Content-Type": JSON}, b"{}"), "UnexpectedAnswer", 502, ""),
-        ((200, {"Content-Type": JSON}, b"{s3cret"), "UnexpectedAnswer", 502, "documents; is CONNECTOR_PROXY_BAMBOOHR_URL"),
+        ((200, {"Content-Type": JSON}, b"{s3cret"), "UnexpectedAnswer", 502, "; is CONNECTOR_PROXY_BAMBOOHR_URL"),
         ((204, {}, b""), "UnexpectedAnswer", 502, ""),
         ((200, {"Content-Length": 9, "Connection": "close"}, b"{}"), "ChunkedEncodingError", 500, ""),
     ],
