@@ -467,6 +467,12 @@ def test_redirects(call, xero, other_upstream, path):
     assert other_upstream.requests == []
 
 
+def test_an_invoice_that_was_created_with_too_long_an_answer(make_call, xero):
+    answer = make_call(HTTP_MAX_RESPONSE_BYTES=300)("CreateInvoice", xero.issue(), 422).json
+    assert answer["error"]["error_code"] == "ResponseTooLarge"
+    assert "Xero may have done it nevertheless" in answer["error"]["message"]
+
+
 # --- the http connector's rules ---
 
 

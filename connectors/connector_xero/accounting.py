@@ -54,7 +54,8 @@ class AccountingCommand(ConnectorCommand):
                 raise XERO.refuse_answer()
             return answer
         except RequestError as error:
-            if request.method == "GET" or error.http_status < 500 or error.error_code in _NOT_DONE:
+            is_refusal = error.http_status < 500 and error.error_code != "ResponseTooLarge"
+            if request.method == "GET" or is_refusal or error.error_code in _NOT_DONE:
                 raise
             message = f"{error}. Xero may have done it nevertheless: look there before you try again"
             raise RequestError(error.error_code, message, 422) from None  # another try would do it twice
