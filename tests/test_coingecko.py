@@ -28,6 +28,7 @@ class CoinGecko:
 
     def answer(self, request):
         assert request.command == "GET"
+        assert request.headers["Accept"] == JSON
         url = urlsplit(request.path)
         query = dict(parse_qsl(url.query))
         path = url.path.partition("/api/v3/")[2].split("/")
@@ -140,7 +141,7 @@ def test_the_price_of_a_day(call, coingecko, coin, path):
 
 
 def test_no_price_of_a_day(call):
-    answer, error = call("GetCoinHistory", id="bitcoin", date="30-12-2001")
+    answer, error = call("GetCoinHistory", id="bitcoin", date=" 30-12-2001 ")
     assert (error["error_code"], answer.json["command_response"]["http_status"]) == ("NoPrice", 404)
     assert error["message"] == "CoinGecko has no price of bitcoin of 30-12-2001"
 

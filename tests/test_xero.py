@@ -383,7 +383,7 @@ UNAUTHORIZED = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": 
         (f"{API}Currencies", (429, {}, None), "HttpError429", 429, "the request limit .* again in some seconds"),
         (f"{API}Currencies", (500, {}, {"Type": "Odd", "Message": "An error"}), "HttpError500", 500, "An error$"),
         (f"{API}Currencies", (200, {}, {"Status": "OK"}), "UnexpectedAnswer", 502, ""),
-        (f"{API}Currencies", (200, {}, []), "UnexpectedAnswer", 502, ""),
+        (f"{API}Currencies", (200, {}, ["Currencies"]), "UnexpectedAnswer", 502, ""),
         (f"{API}Invoices", (400, {}, VALIDATION), "ValidationException", 400, "valid.; Account code '400' is no code$"),
         (f"{API}Invoices", (400, {}, {**VALIDATION, "Elements": 5}), "ValidationException", 400, "exception occurred$"),
         (f"{API}Invoices", (400, {}, {"Type": "PostDataInvalidException"}), "PostDataInvalidException", 400, ""),
