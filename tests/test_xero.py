@@ -367,6 +367,7 @@ UNAUTHORIZED = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": 
         ("/connect/token", (400, {}, {"error": ["s"]}), "HttpError400", 400, "400: "),
         ("/connect/token", (400, {}, {"error": "no code"}), "HttpError400", 400, "400: no code"),
         ("/connect/token", (503, {}, "s3cret"), "HttpError503", 503, "Xero answered 503$"),
+        ("/connect/token", (500, {}, {"error": "invalid_grant"}), "HttpError500", 500, "500: invalid_grant$"),
         ("/connect/token", (200, {}, {"refresh_token": "s3cret"}), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_XERO_"),
         ("/connect/token", (200, {}, ["s3cret"]), "UnexpectedAnswer", 502, ""),
         ("/connect/token", (200, {"Content-Type": "text/plain"}, "s3cret"), "UnexpectedAnswer", 502, ""),
