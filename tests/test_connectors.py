@@ -42,3 +42,9 @@ def test_a_code_has_a_meaning(cls):
 def test_a_command_that_is_shown(cls):
     """Shows no parameter: many of them are secrets."""
     assert "s3cret" not in repr(cls(**dict.fromkeys(inspect.signature(cls).parameters, "s3cret")))
+
+
+def test_who_follows_redirects():
+    """Only http: what the others send is for one host."""
+    errors = {name: [getattr(cls, "errors", {}) for cls in find_commands(name).values()] for name in BUNDLED}
+    assert [name for name in BUNDLED if any("TooManyRedirects" in codes for codes in errors[name])] == ["connector_http"]

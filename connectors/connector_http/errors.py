@@ -16,7 +16,6 @@ _NO_HEAD = {
     "ReadTimeout": "there was no whole answer within the time",
     "SSLError": "a certificate is not trusted, or TLS failed",
     "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses",
-    "TooManyRedirects": "there were more than 30 redirects",
 }
 NO_ANSWER = {
     **_NO_HEAD,
@@ -27,6 +26,7 @@ NO_ANSWER = {
 _SHARED = {
     "HttpError<status>": "the upstream answered with this status, 400 or above",
     "InvalidHeader": "a header is no text, or has a line break; the message names it",
+    "TooManyRedirects": "there were more than 30 redirects",
 }
 HEAD_ERRORS = {**_SHARED, **_NO_HEAD}
 GET_ERRORS = {
