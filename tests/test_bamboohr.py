@@ -126,6 +126,7 @@ def test_no_pay_rate(call, employee_id, code, status):
     """What there is in its place is not in the message."""
     response, error = call("GetPayRate", employee_id=employee_id)
     assert (error["error_code"], response["http_status"], response["body"]) == (code, status, {})
+    assert "pay rate" in error["message"]
     assert not re.search(r"secret|65000\.0\b", error["message"])
 
 
