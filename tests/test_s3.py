@@ -506,6 +506,7 @@ def test_no_presigned_url(make_call, parameters):
         ((502, {"Content-Type": "text/html"}, b"<html><br></html>"), "S3Error", 502, "502$"),
         ((429, {}, b""), "S3Error", 429, "429$"),
         ((403, {}, b"<Error/>"), "S3Error", 403, "403$"),
+        ((400, {}, b"<Error><Code><a/></Code><Message><b/></Message></Error>"), "S3Error", 400, "400: "),
         ((400, {}, b"<?xml version='1.0' encoding='odd'?><Error/>"), "S3Error", 400, "400$"),
         ((200, {}, b"a page to log in"), "UnexpectedAnswer", 502, "is the endpoint right"),
         ((200, {"Content-Length": 99, "Connection": "close"}, b""), "ChunkedEncodingError", 500, ""),
