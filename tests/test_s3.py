@@ -464,6 +464,16 @@ def test_a_presigned_url(make_call, upstream):
 
 
 @pytest.mark.parametrize(
+    ("parameters", "seconds"),
+    [({}, 3600), ({"expires_in": None}, 3600), ({"expires_in": 1}, 1), ({"expires_in": 604800}, 604800)],
+)
+def test_how_long_a_presigned_url_is_good(make_call, parameters, seconds):
+    body = make_call()("PresignUrl", key="k", **parameters)[0]
+    assert body["expires_in"] == seconds
+    assert f"&X-Amz-Expires={seconds}&" in body["url"]
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {"method": "POST"},
@@ -495,6 +505,7 @@ def test_no_presigned_url(make_call, parameters):
         (error_answer(403, "SignatureDoesNotMatch"), "SignatureDoesNotMatch", 403, ""),
         (error_answer(301, "PermanentRedirect"), "PermanentRedirect", 301, ""),
         (error_answer(307, "TemporaryRedirect"), "TemporaryRedirect", 503, ""),
+        (error_answer(400, "ServiceUnavailable"), "ServiceUnavailable", 503, ""),
         (error_answer(503, "SlowDown"), "SlowDown", 503, ""),
         (error_answer(400, "SlowDown"), "SlowDown", 503, ""),
         (error_answer(400, "RequestTimeout"), "RequestTimeout", 503, ""),
