@@ -411,6 +411,7 @@ class _Entry:
         self.id = entry_id
         self.cls = cls
         self.parameters: list[_Parameter] = []
+        self.given: dict[str, inspect.Parameter] = {}  # the same, as Python has them
         self.positional_only: list[str] = []
         self.fallbacks: dict[str, Any] = {}  # what is passed for what a call leaves out and the class insists on
         self.takes_kwargs = False
@@ -437,6 +438,7 @@ class _Entry:
                 self.fallbacks[parameter.name] = parameter.default
         required = not has_default and not admits_none
         self.parameters.append({"id": parameter.name, "type": type_name, "required": required})
+        self.given[parameter.name] = parameter
 
 
 def _constructor_parameters(cls: type) -> list[inspect.Parameter]:
@@ -547,11 +549,10 @@ def _tell(entry: _Entry) -> dict[str, Any]:
     `description`, `deprecated` and `errors`, which maps codes to what they mean.
     """
     said = _Docstrings()
-    with suppress(Exception):  # docstrings and mappings are foreign code, and may be anything
+    with suppress(BaseException):  # docstrings and mappings are foreign code, and may be anything
         said.read(entry.cls)
-    given = {parameter.name: parameter for parameter in _constructor_parameters(entry.cls)}
     parameters = [
-        {**listed, **_tell_parameter(listed, given[listed["id"]], said, entry.cls)} for listed in entry.parameters
+        {**listed, **_tell_parameter(listed, entry.given[listed["id"]], said, entry.cls)} for listed in entry.parameters
     ]
     deprecated = bool(re.search(r"(\A|\n\n)deprecated\b", said.prose, re.IGNORECASE))
     more = {"description": said.prose, "deprecated": deprecated, "errors": said.errors}
@@ -563,11 +564,11 @@ def _tell_parameter(listed: _Parameter, parameter: inspect.Parameter, said: _Doc
     told: dict[str, Any] = {}
     if parameter.name in said.parameters:
         told["description"] = said.parameters[parameter.name]
-    if parameter.default is not parameter.empty and not (is_secret and parameter.default):
-        with suppress(Exception):  # where it is no JSON
-            _encode_json(parameter.default)
-            told["default"] = parameter.default
-    with suppress(Exception):  # where the annotation cannot be read, or refers to itself
+    if parameter.default is not parameter.empty:
+        with suppress(BaseException):  # where it is no JSON, or foreign code that fails
+            default = _decode_json(_encode_json(parameter.default).decode())
+            told.update({} if is_secret and default else {"default": default})
+    with suppress(BaseException):  # where the annotation cannot be read, or refers to itself
         told.update({"schema": schema} if (schema := _schema(parameter.annotation, cls)) else {})
     return {**told, "secret": True} if is_secret else told
 

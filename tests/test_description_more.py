@@ -400,3 +400,53 @@ class C(metaclass=Meta):
     assert parameters(call, "B")["b"] == {"id": "b", "type": "int", "required": False, "default": 1, "schema": INTEGER}
     assert set(listed(call, "B")) == {"id", "parameters"}
     assert listed(call, "C")["id"] == f"{call.name}/C"
+
+
+FOREIGN = {
+    "a default without a truth": """
+class Odd(list):
+    def __bool__(self): raise ValueError
+    def __iter__(self): raise SystemExit
+class C:
+    def __init__(self, a_token=Odd([1]), api_key=object()): pass
+""",
+    "a default that changes": """
+class Odd(dict):
+    def items(self):
+        self.pop("a")
+        return [("b", 1)]
+class C:
+    def __init__(self, a=Odd(a=1, b=2)): pass
+""",
+    "a signature that changes": """
+import inspect, itertools
+numbers = itertools.count()
+class Meta(type):
+    @property
+    def __signature__(cls):
+        return inspect.Signature([inspect.Parameter(f"a{next(numbers)}", inspect.Parameter.KEYWORD_ONLY)])
+class C(metaclass=Meta):
+""",
+    "errors that end the process": """
+class Meta(type):
+    @property
+    def errors(cls): raise SystemExit
+class C(metaclass=Meta):
+""",
+    "an annotation that ends the process": """
+class Meta(type):
+    @property
+    def __required_keys__(cls): raise SystemExit
+class Odd(metaclass=Meta): pass
+class C:
+    def __init__(self, a: Odd): pass
+""",
+}
+
+
+@pytest.mark.parametrize("source", FOREIGN.values(), ids=FOREIGN)
+def test_what_fails_as_it_is_described_is_listed(make_command, source):
+    """And so are all the others."""
+    call = make_command(source + "    def execute(self, *_): pass")
+    assert listed(call)["id"] == f"{call.name}/C"
+    assert any(entry["id"] == "http/GetRequest" for entry in call.app.get("/v1/commands").json)
