@@ -528,7 +528,14 @@ _DOCSTRING_WORDS = {
     **dict.fromkeys(["type", "returns", "return", "rtype", "yields"], "others"),
 }
 
-_SECRET_NAME = re.compile("pass(word|wd|phrase)|token(?!s)|secret|(api|private)_?key|connection_str", re.IGNORECASE)
+# a token that says where a list goes on, or a URL that gives tokens, is none
+_SECRET = (
+    r"pass(word|wd|phrase)|pwd|(?<!page_)(?<!next_)(?<!continuation_)token(?!s|iz|_ur[il])|secret|credential"
+    r"|authorization\b|(api|private)_?key|access_key(?!_id)|connection_str"
+)
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+# in the JSON of a default: a name like that of a secret with a text, or a URL with a password
+_SECRET_IN_JSON = re.compile(rf'"[^"]*({_SECRET})[^"]*": "[^"]|://[^/"]*:[^/"]+@', re.IGNORECASE)
 
 # what JSON can bring, by the names of JSON Schema
 _SCHEMA_TYPES: list[tuple[Any, str]] = [
@@ -566,8 +573,9 @@ def _tell_parameter(listed: _Parameter, parameter: inspect.Parameter, said: _Doc
         told["description"] = said.parameters[parameter.name]
     if parameter.default is not parameter.empty:
         with suppress(BaseException):  # where it is no JSON, or foreign code that fails
-            default = _decode_json(_encode_json(parameter.default).decode())
-            told.update({} if is_secret and default else {"default": default})
+            text = _encode_json(parameter.default).decode()
+            default = _decode_json(text)
+            told.update({} if (is_secret and default) or _SECRET_IN_JSON.search(text) else {"default": default})
     with suppress(BaseException):  # where the annotation cannot be read, or refers to itself
         told.update({"schema": schema} if (schema := _schema(parameter.annotation, cls)) else {})
     return {**told, "secret": True} if is_secret else told

@@ -178,7 +178,9 @@ class D:
 def test_what_is_named_like_a_secret(make_command):
     """Has no default that is worth hiding; what is a number or a truth is none."""
     secrets = "password smtp_password accessToken client_secret api_key apikey passphrase database_connection_str"
-    others = "key tokens max_tokens monkey pass_on author passenger"
+    secrets += " pwd credentials authorization secret_access_key access_key"
+    others = "key tokens max_tokens monkey pass_on author passenger authorization_url access_key_id"
+    others += " continuation_token next_token page_token token_url tokenizer"
     taken = ", ".join([*secrets.split(), *others.split(), "a_token: int", "b_token: bool", "c_token='x'", "d_token=''"])
     told = parameters(make_command(f"class C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass"))
     assert [name for name, parameter in told.items() if "secret" in parameter] == [
@@ -188,6 +190,15 @@ def test_what_is_named_like_a_secret(make_command):
     ]
     assert all(parameter["secret"] is True for parameter in told.values() if "secret" in parameter)
     assert [parameter["default"] for parameter in told.values() if "default" in parameter] == [""]
+
+
+def test_a_default_that_holds_a_secret(make_command):
+    """Is not told, whatever the parameter is called; what merely could hold one is."""
+    secrets = ["'postgres://me:pw@host/db'", "{'user': 'me', 'password': 'pw'}", "[{'Authorization': 'Bearer x'}]"]
+    others = ["'postgres://host:5432/me@db'", "{'user': 'me', 'password': ''}", "'a password, please: x'", "{'a': 'token'}"]
+    taken = ", ".join(f"p{number}={default}" for number, default in enumerate([*secrets, *others]))
+    told = parameters(make_command(f"class C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass"))
+    assert [name for name, parameter in told.items() if "default" in parameter] == ["p3", "p4", "p5", "p6"]
 
 
 PROSE = "Greet somebody.\n\nWith words."
