@@ -604,7 +604,7 @@ class _Docstrings:
 
     def _read_one(self, text: str) -> str:
         """Keep what a docstring says, in the style of Sphinx, Google or NumPy, and return the rest of it."""
-        text = inspect.cleandoc(text).replace(".. deprecated:: ", "Deprecated: ")
+        text = inspect.cleandoc(text).replace(".. deprecated::", "Deprecated:")
         numpy = r"^(\w[\w ]*)\n-{3,}\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)"
         text = re.sub(numpy, lambda found: f"{found[1]}:\n{textwrap.indent(found[2], '    ')}", text, flags=re.M | re.S)
         prose = []
@@ -619,7 +619,7 @@ class _Docstrings:
             elif title in _DOCSTRING_WORDS:
                 for item in re.split(r"(?m)^(?=\S)", textwrap.dedent(body)):
                     # "name: text", "name (type): text" (Google); "name", "name : type", the text below (NumPy)
-                    named = re.match(r"([\\*\w<>.]+(?:, [\\*\w<>.]+)*)(?: \(.*?\))?(?:: | : .*|:?$)", item, re.M)
+                    named = re.match(r"([\\*\w<>.-]+(?:, [\\*\w<>.-]+)*)(?: ?\(.*?\))?(?:: | : .*|:?$)", item, re.M)
                     if named:
                         self._keep(title, named[1].split(", "), item[named.end() :])
             else:

@@ -217,7 +217,7 @@ DOCSTRINGS = {
     :param \\*more: the rest
     :raises NoName: there is
       none
-    :raises Busy, HttpError<status>: later
+    :raises Busy, HttpError<status>, not-there: later
     :returns: nothing
     :rtype: dict
     """,
@@ -228,7 +228,7 @@ DOCSTRINGS = {
     Args:
         name (str, optional): who
             it is
-        counts (dict[str, int]): of what
+        counts(dict[str, int]): of what
         greeting: the word: one
         others (list):
         *more:
@@ -242,7 +242,7 @@ DOCSTRINGS = {
     Raises:
         NoName: there is
             none
-        Busy, HttpError<status>: later
+        Busy, HttpError<status>, not-there: later
     """,
     "NumPy": """
     Greet somebody.
@@ -272,7 +272,7 @@ DOCSTRINGS = {
     ------
     NoName
         there is none
-    Busy, HttpError<status>
+    Busy, HttpError<status>, not-there
         later
     """,
 }
@@ -301,7 +301,10 @@ class C:
         "more": "the rest",
         "untold": None,
     }
-    assert entry["errors"] == {"NoName": "there is none", "Busy": "later", "HttpError<status>": "later"}
+    assert entry["errors"] == {
+        "NoName": "there is none",
+        **dict.fromkeys(["Busy", "HttpError<status>", "not-there"], "later"),
+    }
 
 
 def test_what_has_no_docstring_has_no_description(make_command):
@@ -365,6 +368,7 @@ class C(Base):
     ("docstring", "description"),
     [
         ("Old.\n\n    .. deprecated:: 2.0\n       Use D.\n", "Old.\n\nDeprecated: 2.0\n   Use D."),
+        ("Old.\n\n    .. deprecated::\n       Use D.\n", "Old.\n\nDeprecated:\n   Use D."),
         ("Deprecated: use D.", "Deprecated: use D."),
         ("Old.\n\n    DEPRECATED since 2.0.\n\n    :param a: x", "Old.\n\nDEPRECATED since 2.0."),
         ("Old.\n\n    Deprecated:\n        Use D.", "Old.\n\nDeprecated:\n    Use D."),
