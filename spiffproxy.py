@@ -2025,23 +2025,26 @@ def _check_connector(connector: _Connector) -> Iterator[str]:
         first: dict[str, type] = {}
         for module in modules:
             for cls in _find_classes(sys.modules[module]) if module not in connector.failures else ():
-                name, place = cls.__name__, _find_line(cls, cls.__name__)
+                name = cls.__name__
                 if callable(getattr(cls, _KINDS[kind], None)):
                     if first.setdefault(name, cls) is not cls:
-                        yield f"{place}: the {name} of {_find_line(first[name], name)} is used, not this; rename one"
+                        used = _find_line(first[name], name)
+                        yield f"{_find_line(cls, name)}: the {name} of {used} is used, not this; rename one"
                     yield from _check_parameters(cls)
                 elif kind == "commands" and callable(getattr(cls, "run", None)):
                     run = _find_line(cls, "run")
                     yield f"{run}: {name} has run, but what is called is execute(self, config, task_data); rename it"
                 elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is nothing to be listed
-                    yield f"{place}: {name} has no {_KINDS[kind]}, and is not listed; add it, or begin the name with _"
+                    place, method = _find_line(cls, name), _KINDS[kind]
+                    yield f"{place}: {name} has no {method}, and is not listed; add it, or begin the name with _"
 
 
 def _check_parameters(cls: type) -> Iterator[str]:
     for parameter in _constructor_parameters(cls):
-        place, name = _find_line(cls, parameter.name), parameter.name
+        name = parameter.name
         if name.startswith("spiff__"):
-            yield f"{place}: {name} never arrives, for what begins with spiff__ is SpiffArena's own; rename it"
+            words = f"{name} never arrives, for what begins with spiff__ is SpiffArena's own; rename it"
+            yield f"{_find_line(cls, name)}: {words}"
         try:
             members = list(_members(parameter.annotation, cls))
             reasons = [
@@ -2050,7 +2053,7 @@ def _check_parameters(cls: type) -> Iterator[str]:
         except Exception as error:
             reasons = [f"{type(error).__name__}: {_exception_text(error)}"]
         for reason in reasons:
-            yield f"{place}: the annotation of {name} cannot be resolved: {reason}"
+            yield f"{_find_line(cls, name)}: the annotation of {name} cannot be resolved: {reason}"
 
 
 def _check_call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Iterator[str]:
@@ -2069,7 +2072,7 @@ def _find_line(cls: type, name: str) -> str:
     for base in cls.__mro__:
         with suppress(OSError, TypeError, SyntaxError):  # where there is no source
             lines, start = inspect.getsourcelines(base)
-            for node in ast.walk(ast.parse("".join(lines))):
+            for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # it may stand in an `if`
                 target = getattr(node, "target", None)  # of a field
                 if name in (getattr(node, "name", None), getattr(node, "arg", None), getattr(target, "id", None)):
                     return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]

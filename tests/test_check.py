@@ -1,5 +1,6 @@
 """`check`, `list --verbose` and `call --help`: what the command line tells the author of a connector."""
 
+import linecache
 import re
 import shutil
 import subprocess
@@ -37,6 +38,7 @@ class Base(abc.ABC):
         "\n\n@staticmethod\nclass C:\n    '''C'''\n    pass\nC = C.__func__\n",
         [(4, "C has no execute, and is not listed; add it, or begin the name with _")],
     ),
+    "indented": ("if True:\n    class C:\n        pass\n", [(2, "C has no execute, and is not listed")]),
     "execute is no function": ("class C:\n    execute = 1\n", [(1, "C has no execute, and is not listed")]),
     "run": (
         "class C:\n    '''run'''\n    x = 'run'\n    def run(self, config, task_data): pass\n",
@@ -111,6 +113,13 @@ def test_a_folder_of_another_name(check, tmp_path):
     (tmp_path / "connector_mine" / "__init__.py").touch()
     line = f"{tmp_path}/connector_mine: has none of the folders commands, auths, typeaheads, so nothing in it is listed"
     assert check("mine", "--connectors", tmp_path) == (1, [line])
+
+
+def test_a_source_is_read_where_something_is_wrong(check, write_connector, tmp_path):
+    """Python parses a whole module for the line of one class: minutes, where it has 1,000."""
+    name = write_connector(f"class C:\n    def __init__(self, a: str): pass\n{EXECUTE}")
+    assert check(name, "--connectors", tmp_path) == (0, ["Nothing is wrong."])
+    assert not [path for path in linecache.cache if path.startswith(str(tmp_path))]
 
 
 def test_two_of_one_id(check, write_connector, tmp_path):
