@@ -513,6 +513,8 @@ def _evaluate(node: ast.expr, cls: type) -> Any:
     code = compile(ast.Expression(node), "<annotation>", "eval")
     try:
         return eval(code, {}, ChainMap(*scopes))  # noqa: S307 - written by the author of the command
+    except RecursionError:  # a type that refers to itself, where a branch is looked at after another, for ever
+        raise
     except Exception as error:  # an unknown type, but one type of the union nonetheless
         return _Unresolved(_exception_text(error))
 

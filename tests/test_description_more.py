@@ -1,8 +1,10 @@
 """Description: what `/v1/commands` tells beyond the protocol's fields, which stay as they are."""
 
+import re
 import sys
 
 import pytest
+from conftest import run_proxy
 from jsonschema import Draft202012Validator
 
 HEADER = """
@@ -143,6 +145,28 @@ class C:
 """
     schema = {"type": "object", "properties": {"a": STRING, "b": INTEGER}, "required": ["a"]}
     assert parameters(make_command(future + source))["thing"]["schema"] == schema
+
+
+def test_a_type_that_refers_to_itself_twice(write_connector, tmp_path):
+    """Is not followed into its branches for ever, at whatever depth the recursion ends."""
+    write_connector("""
+from __future__ import annotations
+from dataclasses import dataclass
+from typing import List, Optional, TypedDict
+@dataclass
+class _Tree:
+    left: Optional[_Tree]
+    right: Optional[_Tree]
+class _Folder(TypedDict):
+    first: _Folder
+    second: _Folder
+class C:
+    def __init__(self, a: _Tree, b: List[_Tree], c: List[List[_Tree]], d: List[List[List[_Tree]]],
+        e: _Folder, f: List[_Folder], g: List[List[_Folder]], h: List[List[List[_Folder]]]): pass
+    def execute(self, *_): pass
+""")
+    told = run_proxy("list", "--verbose", "--connectors", str(tmp_path))
+    assert re.search(r"/C\(.*\)\n      parameters\n" + "          [a-h]\n" * 8, told.stdout)
 
 
 def test_the_standard_fields_are_as_they_were_and_come_first(make_command):
