@@ -69,6 +69,7 @@ SCHEMAS = {
         [["x"], [1, 2], ["x", 1, 2]],
     ),
     "Union[str, int, None]": ({"type": ["string", "integer", "null"]}, ["x", 1, None], [1.5, []]),
+    "'dict | Dict[str, Any] | None'": ({"type": ["object", "null"]}, [{}, None], [1]),
     "'Union[str, Optional[str]]'": ({"type": ["string", "null"]}, ["x", None], [1]),
     "Union[str, List[str]]": ({"anyOf": [STRING, {"type": "array", "items": STRING}]}, ["x", ["x"]], [[1], 1]),
     "Literal['a', 1, None]": ({"enum": ["a", 1, None]}, ["a", 1, None], ["b"]),
@@ -167,6 +168,31 @@ class C:
 """)
     told = run_proxy("list", "--verbose", "--connectors", str(tmp_path))
     assert re.search(r"/C\(.*\)\n      parameters\n" + "          [a-h]\n" * 8, told.stdout)
+
+
+def test_types_of_another_module(write_connector, make_app, tmp_path):
+    """Are looked up where they were written."""
+    source = """
+from dataclasses import dataclass
+from typing import List, TypedDict
+Text = str
+@dataclass
+class _Point:
+    x: "List[Text]"
+class _Place(TypedDict):
+    y: "List[Text]"
+"""
+    name = write_connector(
+        "from .other import _Place, _Point\n"
+        "class C:\n    def __init__(self, point: _Point, place: _Place): pass\n    def execute(self, *_): pass",
+        commands__in__other=source,
+    )
+    (entry,) = (one for one in make_app(tmp_path).get("/v1/commands").json if one["id"] == f"{name}/C")
+    texts = {"type": "array", "items": STRING}
+    assert [parameter["schema"] for parameter in entry["parameters"]] == [
+        {"type": "object", "properties": {"x": texts}, "required": ["x"]},
+        {"type": "object", "properties": {"y": texts}, "required": ["y"]},
+    ]
 
 
 def test_the_standard_fields_are_as_they_were_and_come_first(make_command):
@@ -331,6 +357,25 @@ class C:
     }
 
 
+def test_the_words_of_a_docstring(make_command):
+    """Each that Sphinx knows, in its fields and its sections."""
+    fields = ["param", "parameter", "arg", "argument", "key", "keyword"]
+    sections = ["Args", "Arguments", "Parameters", "Other Parameters", "Keyword Args", "Keyword Arguments", "Attributes"]
+    failures, others = ["raises", "raise", "except", "exception"], ["type", "return", "returns", "rtype"]
+    lines = [f":{word} a{number}: x" for number, word in enumerate([*fields, *sections]) if word in fields]
+    lines += [f":{word} E{number}: x" for number, word in enumerate(failures)] + [f":{word}: x" for word in others]
+    lines += [f"{word}:\n        a{len(fields) + number}: x" for number, word in enumerate(sections)]
+    lines += ["Raises:\n        E4: x", "Returns:\n        x", "Yields:\n        x", ":meta private: x", "Note:\n        x"]
+    taken = ", ".join(f"a{number}" for number in range(len(fields) + len(sections)))
+    text = "\n    ".join(lines)
+    call = make_command(
+        f'class C:\n    """Text.\n\n    {text}\n    """\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass'
+    )
+    assert [parameter.get("description") for parameter in listed(call)["parameters"]] == ["x"] * 13
+    assert listed(call)["errors"] == {f"E{number}": "x" for number in range(5)}
+    assert listed(call)["description"] == "Text.\n\n:meta private: x\nNote:\n    x"
+
+
 def test_what_has_no_docstring_has_no_description(make_command):
     """Nor has one that a dataclass, a base class or Python wrote."""
     call = make_command('''
@@ -386,6 +431,24 @@ class C(Base):
     told = {"C": "the mapping's", "F": "5", "A": "of the class", "E": "of execute", "D": "of the base"}
     assert listed(call)["errors"] == told
     assert listed(call)["description"] == "C."
+
+
+def test_the_description_is_of_the_class(make_command):
+    """Else of its constructor; not of `execute`, which developers read."""
+    source = """
+from types import MappingProxyType
+class C:
+    {}
+    errors = MappingProxyType({{"A": "a"}})
+    def __init__(self):
+        {}
+    def execute(self, *_):
+        "Execute."
+"""
+    for texts, told in {('"Class."', '"Constructor."'): "Class.", ("", '"Constructor."'): "Constructor.", ("", "pass"): None}.items():
+        call = make_command(source.format(*texts))
+        assert listed(call).get("description") == told
+        assert listed(call)["errors"] == {"A": "a"}
 
 
 @pytest.mark.parametrize(
