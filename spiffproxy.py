@@ -728,7 +728,7 @@ class _Connector:
             package = importlib.import_module(self.package)
             requires = getattr(package, "requires", None)
             for module, advice in requires.items() if isinstance(requires, dict) else ():
-                if not importlib.util.find_spec(module.partition(".")[0]):
+                if not _is_installed(module):
                     self.lacks.append(f"{self.package} needs {module}, which is not installed: {advice}")
             for kind in _KINDS:
                 if (kind, True) in _submodules(package):
@@ -762,6 +762,13 @@ class _Connector:
             self.failures[module_name] = f"{type(error).__name__}: {_exception_text(error)}"
             self.places[module_name] = _locate_failure(error, self.package)
             _logger.exception("%s cannot be imported and is left out", module_name)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return bool(importlib.util.find_spec(module))
+    except ModuleNotFoundError:  # a package that it is in
+        return False
 
 
 def _submodules(package: types.ModuleType) -> list[tuple[str, bool]]:

@@ -203,6 +203,7 @@ def test_commands_that_fail_do_not_take_the_authentications_along(write_connecto
 
 REQUIRES = """
 requires = {"json": "comes with Python", "a_module_that_nobody_has": "pip install nothing", "nobody.has.this": "take it"}
+requires["xml.a_part_that_nobody_has"] = "and this"
 """
 
 
@@ -213,7 +214,8 @@ def test_a_connector_says_what_it_requires(write_connector, make_app, tmp_path):
     app = make_app(tmp_path)
     assert ids(app) == [f"{name}/C", f"{other}/C"]
     lacks = f"connector_{name} needs a_module_that_nobody_has, which is not installed: pip install nothing; "
-    lacks += f"connector_{name} needs nobody.has.this, which is not installed: take it"
+    lacks += f"connector_{name} needs nobody.has.this, which is not installed: take it; "
+    lacks += f"connector_{name} needs xml.a_part_that_nobody_has, which is not installed: and this"
     answer = app.post_json(f"/v1/do/{name}/C", {}, status=503)
     assert answer.json == error_reply("connector_unavailable", f"^{lacks}$")
     assert app.post_json(f"/v1/do/{other}/C", {}).text == "ok"
