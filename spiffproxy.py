@@ -531,13 +531,13 @@ _DOCSTRING_WORDS = {
 }
 
 # a token that says where a list goes on, or a URL that gives tokens, is none
-_SECRET = (
+_SENSITIVE = (
     r"pass(word|wd|phrase)|pwd|(?<!page_)(?<!next_)(?<!continuation_)token(?!s|iz|_ur[il])|secret|credential"
     r"|authorization\b|(api|private)_?key|access_key(?!_id)|connection_str"
 )
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_SECRET_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
 # in the JSON of a default: a name like that of a secret with a text, or a URL with a password
-_SECRET_IN_JSON = re.compile(rf'"[^"]*({_SECRET})[^"]*": "[^"]|://[^/"]*:[^/"]+@', re.IGNORECASE)
+_SECRET_IN_JSON = re.compile(rf'"[^"]*({_SENSITIVE})[^"]*": "[^"]|://[^/"]*:[^/"]+@', re.IGNORECASE)
 
 # what JSON can bring, by the names of JSON Schema
 _SCHEMA_TYPES: list[tuple[Any, str]] = [
@@ -595,7 +595,7 @@ class _Docstrings:
         """Read those of the class, its constructor and `execute`; what they leave out, base classes may say."""
         declared = getattr(cls, "errors", None)
         if isinstance(declared, Mapping):
-            self.errors = {str(code): str(text) for code, text in declared.items()}
+            self.errors = {str(getattr(code, "value", code)): str(text) for code, text in declared.items()}
         for base in cls.__mro__[:-1]:
             for source in filter(None, (base, vars(base).get("__init__"), vars(base).get("execute"))):
                 text = source.__doc__

@@ -245,7 +245,12 @@ def test_what_is_named_like_a_secret(make_command):
 def test_a_default_that_holds_a_secret(make_command):
     """Is not told, whatever the parameter is called; what merely could hold one is."""
     secrets = ["'postgres://me:pw@host/db'", "{'user': 'me', 'password': 'pw'}", "[{'Authorization': 'Bearer x'}]"]
-    others = ["'postgres://host:5432/me@db'", "{'user': 'me', 'password': ''}", "'a password, please: x'", "{'a': 'token'}"]
+    others = [
+        "'postgres://host:5432/me@db'",
+        "{'user': 'me', 'password': ''}",
+        "'a password, please: x'",
+        "{'a': 'token'}",
+    ]
     taken = ", ".join(f"p{number}={default}" for number, default in enumerate([*secrets, *others]))
     told = parameters(make_command(f"class C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass"))
     assert [name for name, parameter in told.items() if "default" in parameter] == ["p3", "p4", "p5", "p6"]
@@ -360,12 +365,26 @@ class C:
 def test_the_words_of_a_docstring(make_command):
     """Each that Sphinx knows, in its fields and its sections."""
     fields = ["param", "parameter", "arg", "argument", "key", "keyword"]
-    sections = ["Args", "Arguments", "Parameters", "Other Parameters", "Keyword Args", "Keyword Arguments", "Attributes"]
+    sections = [
+        "Args",
+        "Arguments",
+        "Parameters",
+        "Other Parameters",
+        "Keyword Args",
+        "Keyword Arguments",
+        "Attributes",
+    ]
     failures, others = ["raises", "raise", "except", "exception"], ["type", "return", "returns", "rtype"]
     lines = [f":{word} a{number}: x" for number, word in enumerate([*fields, *sections]) if word in fields]
     lines += [f":{word} E{number}: x" for number, word in enumerate(failures)] + [f":{word}: x" for word in others]
     lines += [f"{word}:\n        a{len(fields) + number}: x" for number, word in enumerate(sections)]
-    lines += ["Raises:\n        E4: x", "Returns:\n        x", "Yields:\n        x", ":meta private: x", "Note:\n        x"]
+    lines += [
+        "Raises:\n        E4: x",
+        "Returns:\n        x",
+        "Yields:\n        x",
+        ":meta private: x",
+        "Note:\n        x",
+    ]
     taken = ", ".join(f"a{number}" for number in range(len(fields) + len(sections)))
     text = "\n    ".join(lines)
     call = make_command(
@@ -433,6 +452,19 @@ class C(Base):
     assert listed(call)["description"] == "C."
 
 
+def test_errors_by_the_members_of_an_enum(make_command):
+    """Are told by their values, as they are answered."""
+    source = """
+import enum
+class Code(str, enum.Enum):
+    FULL = "TrainFull"
+class C:
+    errors = {Code.FULL: "there is no seat"}
+    def execute(self, *_): pass
+"""
+    assert listed(make_command(source))["errors"] == {"TrainFull": "there is no seat"}
+
+
 def test_the_description_is_of_the_class(make_command):
     """Else of its constructor; not of `execute`, which developers read."""
     source = """
@@ -445,7 +477,11 @@ class C:
     def execute(self, *_):
         "Execute."
 """
-    for texts, told in {('"Class."', '"Constructor."'): "Class.", ("", '"Constructor."'): "Constructor.", ("", "pass"): None}.items():
+    for texts, told in {
+        ('"Class."', '"Constructor."'): "Class.",
+        ("", '"Constructor."'): "Constructor.",
+        ("", "pass"): None,
+    }.items():
         call = make_command(source.format(*texts))
         assert listed(call).get("description") == told
         assert listed(call)["errors"] == {"A": "a"}
