@@ -48,6 +48,10 @@ class Base(abc.ABC):
         f"class C:\n    def __init__(self, url,\n        spiff__task_id=None): pass\n{EXECUTE}",
         [(3, "spiff__task_id never arrives, for what begins with spiff__ is SpiffArena's own; rename it")],
     ),
+    "inherited": (
+        f"class _Base:\n    def __init__(self, spiff__a): pass\nclass C(_Base):\n    x = 1\n{EXECUTE}",
+        [(2, "spiff__a never arrives")],
+    ),
     "annotation": (
         f"class C:\n    '''a: b'''\n    def __init__(\n        self,\n        a: 'Thing | None',\n        b: 'two words',\n    ): pass\n{EXECUTE}",
         [
@@ -120,6 +124,13 @@ def test_a_source_is_read_where_something_is_wrong(check, write_connector, tmp_p
     name = write_connector(f"class C:\n    def __init__(self, a: str): pass\n{EXECUTE}")
     assert check(name, "--connectors", tmp_path) == (0, ["Nothing is wrong."])
     assert not [path for path in linecache.cache if path.startswith(str(tmp_path))]
+
+
+def test_a_class_without_a_source(check, write_connector, tmp_path):
+    """Is told by its module."""
+    name = write_connector("C = type('C', (), {'__module__': __name__})")
+    line = f"connector_{name}.commands.things: C has no execute, and is not listed; add it, or begin the name with _"
+    assert check(name, "--connectors", tmp_path) == (1, [line])
 
 
 def test_two_of_one_id(check, write_connector, tmp_path):
