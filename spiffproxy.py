@@ -111,6 +111,9 @@ _MAX_TOKEN_BYTES = 1024**2
 # what AWS Lambda takes as an answer, encoded as JSON
 _LAMBDA_BYTES = 6 * 1024**2
 
+# the statuses whose answers have no body (RFC 9110 section 6.4.1)
+_NO_BODY = (204, 304)
+
 _JSON = "application/json"
 
 
@@ -140,6 +143,13 @@ class _Reply(NamedTuple):
     content_type: str = _JSON
     headers: Mapping[str, str] = types.MappingProxyType({})
     error_code: str | None = None  # for the log
+
+    def head(self) -> tuple[str, list[tuple[str, str]]]:
+        """Return the status and the headers, as WSGI has them."""
+        headers = list(self.headers.items())
+        if self.status not in _NO_BODY:
+            headers += [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
+        return f"{self.status} {responses.get(self.status, 'Unknown')}", headers
 
 
 # RFC 8259 knows no NaN; and what is ASCII cannot arrive garbled
@@ -813,9 +823,10 @@ class _Connectors:
     def __iter__(self) -> Iterator[_Connector]:
         return iter(self._by_name.values())
 
-    def find(self, kind: str, connector_name: str, name: str) -> _Entry:
+    def find(self, kind: str, entry_id: str) -> _Entry:
         """Import what is needed to return an entry; raise a refusal that says what there is instead."""
         word = kind[:-1]
+        connector_name, _, name = entry_id.partition("/")
         connector = self._by_name.get(connector_name)
         if connector is None:
             raise _Refusal(
@@ -1355,18 +1366,15 @@ class Proxy:
             reply = _reply_to_refusal(_Refusal(500, "internal_error", "The proxy has a fault; its log says where."))
         if reply.error_code:
             environ.get("spiffproxy.log", {})["error_code"] = reply.error_code
-        headers = [*reply.headers.items(), *self._allow_origin(environ, reply)]
-        has_body = reply.status not in (204, 304)
-        if has_body:
-            headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
-        start_response(f"{reply.status} {responses.get(reply.status, 'Unknown')}", headers)
-        return [reply.body] if has_body and environ["REQUEST_METHOD"] != "HEAD" else []
+        status, headers = reply.head()
+        start_response(status, headers + self._allow_origin(environ, reply))
+        return [] if reply.status in _NO_BODY or environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
 
     def _answer(self, environ: WSGIEnvironment) -> _Reply:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol."""
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         segments = [segment for segment in path.split("/") if segment]  # a base URL may end in a slash
-        names = segments[2:4]
+        names = segments[2:4]  # a connector and what it has, or a category
         route = _ROUTES.get("/".join(segments[:2] + ["*"] * len(names) + segments[4:]))
         if route is None:
             message = f"No such path: {path[:200]!r}. There are /v1/commands, /v1/auths, /v1/do/<connector>/<Command>"
@@ -1380,7 +1388,7 @@ class Proxy:
             return _Reply(401, _encode_json({"error": "Unauthorized"}))
         if method not in route.methods:
             raise _Refusal(405, "method_not_allowed", f"This path takes {allow['Allow']}, not {method[:20]}", allow)
-        return route.answer(self, environ, names)
+        return route.answer(self, environ, "/".join(names))
 
     def _has_key(self, environ: WSGIEnvironment) -> bool:
         """Compare the key that was sent with each of ours, as bytes and in constant time."""
@@ -1405,27 +1413,26 @@ class Proxy:
             ]
         return headers
 
-    def _show_index(self, environ: WSGIEnvironment, _: list[str]) -> _Reply:
+    def _show_index(self, environ: WSGIEnvironment, _: str) -> _Reply:
         text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
         return _Reply(200, text.encode("latin-1"), "text/plain; charset=utf-8")  # the octets of WSGI
 
-    def _suggest(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        entry = self._connectors.find_typeahead(*names)
+    def _suggest(self, environ: WSGIEnvironment, category: str) -> _Reply:
         query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-        return _suggest(entry, query, self._settings.config, self._slots)
+        return _suggest(self._connectors.find_typeahead(category), query, self._settings.config, self._slots)
 
-    def _begin_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        return _begin_sign_in(self._connectors.find("auths", *names), environ, self._settings)
+    def _begin_sign_in(self, environ: WSGIEnvironment, auth_id: str) -> _Reply:
+        return _begin_sign_in(self._connectors.find("auths", auth_id), environ, self._settings)
 
-    def _end_sign_in(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        return _end_sign_in(self._connectors.find("auths", *names), environ, self._settings)
+    def _end_sign_in(self, environ: WSGIEnvironment, auth_id: str) -> _Reply:
+        return _end_sign_in(self._connectors.find("auths", auth_id), environ, self._settings)
 
-    def _do(self, environ: WSGIEnvironment, names: list[str]) -> _Reply:
-        environ.get("spiffproxy.log", {})["command"] = "/".join(names)  # the built-in server's
-        return self._run(names, _read_json(environ, self._settings.max_request_bytes))
+    def _do(self, environ: WSGIEnvironment, command_id: str) -> _Reply:
+        environ.get("spiffproxy.log", {})["command"] = command_id  # the built-in server's
+        return self._run(command_id, _read_json(environ, self._settings.max_request_bytes))
 
-    def _run(self, names: list[str], body: dict[str, Any]) -> _Reply:
-        command = self._connectors.find("commands", *names)
+    def _run(self, command_id: str, body: dict[str, Any]) -> _Reply:
+        command = self._connectors.find("commands", command_id)
         return _execute(command, body, self._settings.config, self._slots)
 
 
@@ -1437,7 +1444,7 @@ def _wants_page(environ: WSGIEnvironment) -> bool:
 
 class _Route(NamedTuple):
     methods: tuple[str, ...]
-    answer: Callable[[Proxy, WSGIEnvironment, list[str]], _Reply]
+    answer: Callable[[Proxy, WSGIEnvironment, str], _Reply]
     guarded: bool = False  # asks for the key
 
 
@@ -1601,8 +1608,7 @@ def _answer_from_reply(
 
 def _answer_from_refusal(event: Mapping[str, Any], refusal: _Refusal) -> dict[str, Any]:
     reply = _reply_to_refusal(refusal)
-    status = f"{reply.status} {responses[reply.status]}"
-    return _answer_from_reply(event, status, [("Content-Type", reply.content_type)], reply.body)
+    return _answer_from_reply(event, *reply.head(), reply.body)
 
 
 # --- The built-in server: the conversation with one client --------------------------------------------------------
@@ -1777,8 +1783,7 @@ class _RequestHandler(WSGIRequestHandler):
         """Refuse what is no HTTP; the standard `message` is left out, since it repeats what the client sent."""
         reply = _reply_to_refusal(_Refusal(code, "bad_request", f"This is no request: {responses[code]}"))
         self.request_version = "HTTP/1.1"  # which a request that cannot be read has not set
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
-        self._send(f"{code} {responses[code]}", headers, b"" if self.command == "HEAD" else reply.body)
+        self._send(*reply.head(), b"" if self.command == "HEAD" else reply.body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         path = self._path_and_query().partition("?")[0]
@@ -2067,11 +2072,10 @@ def _check_parameters(cls: type) -> Iterator[str]:
 
 def _check_call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Iterator[str]:
     """Run a command, and yield what is wrong with its result, if anything."""
-    connector_name, _, name = command_id.partition("/")
     place = command_id
     try:
-        place = _find_line(proxy._connectors.find("commands", connector_name, name).cls, "execute")
-        proxy._run([connector_name, name], body)
+        place = _find_line(proxy._connectors.find("commands", command_id).cls, "execute")
+        proxy._run(command_id, body)
     except _Refusal as refusal:
         yield f"{place}: {refusal.error_code}: {refusal.message}"
 
@@ -2106,7 +2110,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "list":
             return _print_list(proxy, out, verbose=arguments.verbose)
         if arguments.command == "call" and arguments.help:
-            return _print_help(proxy, arguments.id, out)
+            print(_explain(proxy._connectors.find("commands", arguments.id)), file=out)
+            return 0
         if arguments.command == "call":
             return _print_call(proxy, arguments.id, dict(map(_parse_argument, arguments.parameters)), out)
         if arguments.command == "check":
@@ -2115,6 +2120,9 @@ def main(argv: list[str] | None = None) -> int:
     except _SettingError as error:
         print(f"spiffproxy: {error}", file=sys.stderr)
         return 2
+    except _Refusal as refusal:
+        print(f"spiffproxy: {refusal.message}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `| head` has seen enough; Python would say so once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
@@ -2138,14 +2146,11 @@ class _LineHandler(logging.Handler):
     """Writes each line to stderr by itself: under the lock of the standard handler threads would queue up."""
 
     def handle(self, record: logging.LogRecord) -> bool:
-        self.emit(record)
-        return True
-
-    def emit(self, record: logging.LogRecord) -> None:
         try:
             os.write(2, f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
         except Exception:
             self.handleError(record)
+        return True
 
 
 def _start_log(log_format: str) -> None:
@@ -2238,16 +2243,6 @@ def _explain(entry: _Entry) -> str:
     return "\n".join([_summarize(entry), *(f"      {line}".rstrip() for line in lines)])
 
 
-def _print_help(proxy: Proxy, command_id: str, out: typing.TextIO) -> int:
-    connector_name, _, name = command_id.partition("/")
-    try:
-        print(_explain(proxy._connectors.find("commands", connector_name, name)), file=out)
-    except _Refusal as refusal:
-        print(f"spiffproxy: {refusal.message}", file=sys.stderr)
-        return 1
-    return 0
-
-
 def _print_check(proxy: Proxy, name: str | None, call: list[str] | None, out: typing.TextIO) -> int:
     faults = list(_check(proxy._connectors, name))
     if call:
@@ -2258,9 +2253,8 @@ def _print_check(proxy: Proxy, name: str | None, call: list[str] | None, out: ty
 
 
 def _print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
-    connector_name, _, name = command_id.partition("/")
     try:
-        reply = proxy._run([connector_name, name], body)
+        reply = proxy._run(command_id, body)
     except _Refusal as refusal:
         reply = _reply_to_refusal(refusal)
     text, answer = reply.body.decode("utf-8", "replace"), None
