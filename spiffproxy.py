@@ -243,16 +243,19 @@ class _Settings:
         self.threads = _number(values, "CONNECTOR_PROXY_THREADS", 64, 1, _MAX_THREADS)
         self.max_request_bytes = _number(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40)
         self.api_keys = _read_api_keys(values)
-        self.cors_origins = _read_cors_origins(values)
+        self.cors_origins = set(map(_check_origin, _words(values, "CONNECTOR_PROXY_CORS_ORIGINS")))
         self.connectors = _read_folders(values)
         self.certfile = _text(values, "CONNECTOR_PROXY_CERTFILE")
         self.keyfile = _text(values, "CONNECTOR_PROXY_KEYFILE")
         if self.keyfile and not self.certfile:
             raise _SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
         self.log_format = _choose(values, "CONNECTOR_PROXY_LOG_FORMAT", ["text", "json"])
-        self.public_url = _read_public_url(values)
+        self.public_url = _text(values, "CONNECTOR_PROXY_PUBLIC_URL").rstrip("/")
+        if self.public_url:
+            _read_base("CONNECTOR_PROXY_PUBLIC_URL", self.public_url)
         self.secret_key = _read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
-        self.auth_redirect_urls = tuple(_read_redirect_urls(values))
+        redirect_urls = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
+        self.auth_redirect_urls = [_read_base(redirect_urls, url) for url in _words(values, redirect_urls)]
         self.typeahead_public = _choose(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", _OFF + _ON) in _ON
         # what the bundled connectors could not use is refused here, before a workflow meets it
         _check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
@@ -266,6 +269,10 @@ def _text(values: Mapping[str, Any], name: str, default: str = "") -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise _SettingError(f"{name} must be text or a number, not {type(value).__name__}")
     return str(value).strip() or default
+
+
+def _words(values: Mapping[str, Any], name: str) -> list[str]:
+    return _text(values, name).replace(",", " ").split()
 
 
 def _check_seconds(values: Mapping[str, Any], name: str) -> None:
@@ -332,27 +339,18 @@ def _choose(values: Mapping[str, Any], name: str, choices: list[str]) -> str:
     return text
 
 
-def _read_cors_origins(values: Mapping[str, Any]) -> frozenset[str]:
-    name = "CONNECTOR_PROXY_CORS_ORIGINS"
-    origins = _text(values, name).lower().replace(",", " ").split()
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin):
-            raise _SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
-    return frozenset(origins)
+def _check_origin(origin: str) -> str:
+    if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin, re.IGNORECASE):
+        name = "CONNECTOR_PROXY_CORS_ORIGINS"
+        raise _SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
+    return origin.lower()
 
 
-class _Place(NamedTuple):
-    """Where a URL leads, as far as the permission to send tokens there is concerned."""
+def _read_place(url: str) -> tuple[Any, ...]:
+    """Return scheme, host, port and each segment of the path: what is below a place begins with the same.
 
-    origin: tuple[str, str, int]
-    path: list[str]
-
-    def holds(self, other: _Place) -> bool:
-        return self.origin == other.origin and self.path == other.path[: len(self.path)]
-
-
-def _read_place(url: str) -> _Place:
-    """Raise ValueError for what is no http or https URL, or what others might read in another way than we do."""
+    Raises ValueError for what is no http or https URL, or what others might read in another way than we do.
+    """
     parts = urlsplit(url)
     odd = re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", unquote(parts.path))
     if odd or "@" in parts.netloc:
@@ -361,25 +359,10 @@ def _read_place(url: str) -> _Place:
     if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
         raise ValueError("it is no http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    segments = [unquote(segment) for segment in parts.path.rstrip("/").split("/")[1:]]
-    return _Place((parts.scheme, str(parts.hostname), port), segments)
+    return (parts.scheme, parts.hostname, port, *map(unquote, parts.path.rstrip("/").split("/")[1:]))
 
 
-def _read_redirect_urls(values: Mapping[str, Any]) -> Iterator[_Place]:
-    name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
-    for url in _text(values, name).replace(",", " ").split():
-        yield _read_base(name, url)
-
-
-def _read_public_url(values: Mapping[str, Any]) -> str:
-    name = "CONNECTOR_PROXY_PUBLIC_URL"
-    url = _text(values, name)
-    if url:
-        _read_base(name, url)
-    return url.rstrip("/")
-
-
-def _read_base(name: str, url: str) -> _Place:
+def _read_base(name: str, url: str) -> tuple[Any, ...]:
     try:
         if re.search("[?#;]", url):
             raise ValueError("it has more than scheme, host, port and path")
@@ -388,13 +371,13 @@ def _read_base(name: str, url: str) -> _Place:
         raise _SettingError(f"{name}: {url!r} cannot be used: {error}") from None
 
 
-def _read_folders(values: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_folders(values: Mapping[str, Any]) -> list[str]:
     name = "CONNECTOR_PROXY_CONNECTORS"
     folders = [Path(folder).absolute() for folder in _text(values, name).split(os.pathsep) if folder.strip()]
     for folder in folders:
         if not folder.is_dir():
             raise _SettingError(f"{name}: there is no folder {folder}")
-    return tuple(map(str, folders))
+    return list(map(str, folders))
 
 
 # --- Description: what a constructor takes ------------------------------------------------------------------------
@@ -1224,16 +1207,16 @@ def _read_redirect_url(query: str) -> str:
     return url if "://" in url.partition("&")[0] else unquote(url.partition("&")[0])
 
 
-def _check_redirect_url(url: str, places: tuple[_Place, ...]) -> None:
+def _check_redirect_url(url: str, places: list[tuple[Any, ...]]) -> None:
     """Raise a refusal where tokens may not be sent to a URL; it says no more than the host, for a URL has a token."""
     try:
         place = _read_place(url)
     except ValueError as error:
         raise _Refusal(400, "invalid_redirect_url", f"The redirect_url cannot be used: {error}") from None
-    if not any(allowed.holds(place) for allowed in places):
+    if not any(place[: len(allowed)] == allowed for allowed in places):
         name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
         reason = f"it is not within {name}" if places else f"{name} is unset"
-        message = f"Tokens may not be sent to this redirect_url, on {place.origin[1]}: {reason} (ask the operator)"
+        message = f"Tokens may not be sent to this redirect_url, on {place[1]}: {reason} (ask the operator)"
         raise _Refusal(403, "redirect_url_not_allowed", message)
 
 
