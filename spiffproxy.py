@@ -1127,28 +1127,18 @@ def _parse_json(body: bytes) -> Any:
 # provider, is the signature of that cookie, and so tells neither the PKCE verifier nor where the tokens will go.
 
 
-class _App(NamedTuple):
-    """What an authentication says of the provider and of our account there, as SpiffArena's protocol names it."""
-
-    version: str
-    client_id: str
-    client_secret: str
-    authorization_url: str
-    access_token_url: str
-    scope: str
-
-
-def _describe_app(entry: _Entry, config: Mapping[str, Any]) -> _App:
+def _describe_app(entry: _Entry, config: Mapping[str, Any]) -> dict[str, str]:
     """Ask the connector; raise a refusal where what it says is not enough, or not of OAuth 2."""
+    names = ["version", "client_id", "client_secret", "authorization_url", "access_token_url", "scope"]
     arguments, keywords = _bind(entry, {})
     with _contain(entry.id):
         description = entry.cls(*arguments, **keywords).app_description(config)
-        app = _App(*(str(description.get(name) or "") for name in _App._fields))
-    if app.version != "2":
-        message = f"{entry.id} speaks version {app.version!r} of OAuth; this proxy knows version '2' alone"
+        app = {name: str(description.get(name) or "") for name in names}
+    if app["version"] != "2":
+        message = f"{entry.id} speaks version {app['version']!r} of OAuth; this proxy knows version '2' alone"
         raise _Refusal(501, "oauth_version_unsupported", message)
     url = re.compile(r"https?://[\w.:\[\]-]+([/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
-    if not (app.client_id and url.fullmatch(app.authorization_url) and url.fullmatch(app.access_token_url)):
+    if not (app["client_id"] and url.fullmatch(app["authorization_url"]) and url.fullmatch(app["access_token_url"])):
         message = f"{entry.id} names no client_id, authorization_url or access_token_url in its app_description"
         raise _Refusal(500, "invalid_auth", message)
     return app
@@ -1167,14 +1157,15 @@ def _begin_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings)
     state = _sign(cookie, settings.secret_key)
     query = {
         "response_type": "code",
-        "client_id": app.client_id,
+        "client_id": app["client_id"],
         "redirect_uri": callback,
-        **({"scope": app.scope} if app.scope else {}),
         "state": state,
         "code_challenge": _base64url(hashlib.sha256(verifier.encode()).digest()),
         "code_challenge_method": "S256",
     }
-    return _redirect(app.authorization_url, query, _set_cookie(state, cookie, callback, _SIGN_IN_SECONDS))
+    if app["scope"]:
+        query["scope"] = app["scope"]
+    return _redirect(app["authorization_url"], query, _set_cookie(state, cookie, callback, _SIGN_IN_SECONDS))
 
 
 def _end_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> _Reply:
@@ -1223,8 +1214,10 @@ def _check_redirect_url(url: str, places: list[tuple[Any, ...]]) -> None:
 def _read_attempt(environ: WSGIEnvironment, state: str, entry_id: str, key: bytes) -> tuple[str, str]:
     """Return redirect_url and verifier of the sign-in that comes back; raise a refusal where it is none of ours."""
     again = "Begin again where you began to sign in."
-    match = re.search(rf"(?:^|[; ]){_cookie_name(state)}=([A-Za-z0-9_-]+)", environ.get("HTTP_COOKIE", ""))
-    if not match or not re.fullmatch("[A-Za-z0-9_-]{43}", state):
+    match = re.fullmatch("[A-Za-z0-9_-]{43}", state) and re.search(
+        rf"(?:^|[; ])spiffproxy_{state[:16]}=([A-Za-z0-9_-]+)", environ.get("HTTP_COOKIE", "")
+    )
+    if not match:
         raise _Refusal(400, "invalid_state", f"This browser has not begun to sign in here, or not lately. {again}")
     if not hmac.compare_digest(_sign(match[1], key), state):
         message = f"The state cannot be read; several workers need one CONNECTOR_PROXY_SECRET_KEY. {again}"
@@ -1236,22 +1229,22 @@ def _read_attempt(environ: WSGIEnvironment, state: str, entry_id: str, key: byte
     return redirect_url, verifier
 
 
-def _fetch_token_set(app: _App, code: str, callback: str, verifier: str) -> dict[str, Any]:
+def _fetch_token_set(app: dict[str, str], code: str, callback: str, verifier: str) -> dict[str, Any]:
     """Exchange the code for the token set; raise a refusal with the provider's words where there is none."""
     import urllib.request  # takes its time, and nothing else here needs it
 
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": verifier}
     headers = {"Accept": _JSON, "User-Agent": f"spiffproxy/{__version__}"}
-    if app.client_secret:  # RFC 6749 section 2.3.1: both are form-encoded first
-        credentials = f"{quote_plus(app.client_id)}:{quote_plus(app.client_secret)}".encode()
+    if app["client_secret"]:  # RFC 6749 section 2.3.1: both are form-encoded first
+        credentials = f"{quote_plus(app['client_id'])}:{quote_plus(app['client_secret'])}".encode()
         headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode()
     else:
-        form["client_id"] = app.client_id
+        form["client_id"] = app["client_id"]
     opener = urllib.request.OpenerDirector()  # without the handlers of redirects: code and secret go nowhere else
     for handler in urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler:
         opener.add_handler(handler())
     try:
-        request = urllib.request.Request(app.access_token_url, urlencode(form).encode(), headers)
+        request = urllib.request.Request(app["access_token_url"], urlencode(form).encode(), headers)
         with opener.open(request, timeout=_TOKEN_SECONDS) as answer:
             body = answer.read(_MAX_TOKEN_BYTES + 1)
         if answer.length or len(body) > _MAX_TOKEN_BYTES:
@@ -1284,24 +1277,15 @@ def _read_words(answer: Mapping[str, Any]) -> str:
 def _redirect(url: str, query: Mapping[str, str], cookie: str) -> _Reply:
     url, hash_sign, fragment = url.partition("#")
     location = f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote)}{hash_sign}{fragment}"
-    headers = {
-        "Location": location,
-        "Set-Cookie": cookie,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-    }
-    return _Reply(302, b"", "text/plain", headers)
+    secrecy = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return _Reply(302, b"", "text/plain", {"Location": location, "Set-Cookie": cookie, **secrecy})
 
 
 def _set_cookie(state: str, value: str, callback: str, seconds: int) -> str:
     """Return a cookie for one sign-in, so that two tabs can do it at once, and for its callback alone."""
     scheme, _, path, _, _ = urlsplit(callback)
     secure = "; Secure" if scheme == "https" else ""
-    return f"{_cookie_name(state)}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-
-
-def _cookie_name(state: str) -> str:
-    return "spiffproxy_" + re.sub("[^A-Za-z0-9_-]", "", state)[:16]
+    return f"spiffproxy_{state[:16]}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
 
 
 def _sign(text: str, key: bytes) -> str:
