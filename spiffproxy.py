@@ -1449,12 +1449,20 @@ def __getattr__(name: str) -> Any:
 def _call_application(
     application: WSGIApplication, environ: WSGIEnvironment
 ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return the status, the headers and the body that a WSGI application answers with."""
+    """Add to `environ` what is the same for each request (PEP 3333); return status, headers and body of the answer."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         started[:] = status, headers
 
+    environ = {
+        **environ,
+        "wsgi.version": (1, 0),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
     body = b"".join(application(environ, start_response))
     return started[0], started[1], body
 
@@ -1490,28 +1498,20 @@ def _environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
     script_name, path = _paths_from_event(event, context)
     environ = {
         "REQUEST_METHOD": http.get("method") or event.get("httpMethod") or "GET",
-        "SCRIPT_NAME": _latin_1(script_name),
-        "PATH_INFO": _latin_1(path),
+        "SCRIPT_NAME": unquote_to_bytes(script_name).decode("latin-1"),  # as PEP 3333 has it: an octet is a letter
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": _query_from_event(event, context),
-        "SERVER_NAME": headers.get("host", "localhost").partition(":")[0] or "localhost",
-        "SERVER_PORT": headers.get("x-forwarded-port", "443"),
-        "SERVER_PROTOCOL": http.get("protocol") or context.get("protocol") or "HTTP/1.1",
-        "REMOTE_ADDR": http.get("sourceIp") or (context.get("identity") or {}).get("sourceIp") or "",
-        "CONTENT_LENGTH": str(len(octets)),
-        "wsgi.version": (1, 0),
+        "SERVER_NAME": "localhost",  # where there is no Host
+        "SERVER_PORT": "443",
+        "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": "http" if headers.get("x-forwarded-proto") == "http" else "https",
         "wsgi.input": io.BytesIO(octets),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
     }
-    for name, value in headers.items():
-        key = name.upper().replace("-", "_")
-        if key == "CONTENT_TYPE":
-            environ[key] = value
-        elif key not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):  # the body is here, whole
-            environ[f"HTTP_{key}"] = value
+    environ.update({f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()})
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    for name in "HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING":  # the body is here, whole
+        environ.pop(name, None)
+    environ["CONTENT_LENGTH"] = str(len(octets))
     return environ
 
 
@@ -1549,11 +1549,6 @@ def _query_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> s
     return urlencode(pairs)
 
 
-def _latin_1(text: str) -> str:
-    """Return the octets of a path that may be percent-encoded, one a letter, as PEP 3333 has it."""
-    return unquote_to_bytes(text).decode("latin-1")
-
-
 def _answer_from_reply(
     event: Mapping[str, Any], status: str, headers: list[tuple[str, str]], body: bytes
 ) -> dict[str, Any]:
@@ -1586,14 +1581,12 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._head_bytes: int | None = 0
+        self._head_bytes = 0
+        self.is_in_head = True
         self.allow(_HEAD_SECONDS)
 
     def allow(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-
-    def end_head(self) -> None:
-        self._head_bytes = None
 
     def readable(self) -> bool:
         return True
@@ -1603,7 +1596,7 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         count = self._try(self._sock.recv_into, buffer)
-        if self._head_bytes is not None:
+        if self.is_in_head:
             if self._head_bytes and not count:
                 raise ConnectionAbortedError  # half a head, which the standard parser would take for a whole one
             self._head_bytes += count
@@ -1674,7 +1667,7 @@ class _RequestHandler(WSGIRequestHandler):
         if len(self.raw_requestline) > 65536:
             self.send_error(414)
         elif self.parse_request():
-            self.stream.end_head()
+            self.stream.is_in_head = False
             self.server.hold(self.request)
             if self.request_version == "HTTP/0.9":  # whose answers have no status
                 self.send_error(505)
@@ -1702,7 +1695,7 @@ class _RequestHandler(WSGIRequestHandler):
     def _linger(self, left: int) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
         self.server.hold_loosely(self.request)
-        self.stream.end_head()
+        self.stream.is_in_head = False
         self.stream.allow(_LINGER_SECONDS)
         buffer = memoryview(bytearray(65536))
         with suppress(OSError):  # a client that is gone has its answer, or will never have it
@@ -1733,13 +1726,8 @@ class _RequestHandler(WSGIRequestHandler):
         return {
             **environ,
             "spiffproxy.log": self.notes,
-            "wsgi.version": (1, 0),
             "wsgi.url_scheme": "https" if self.server.tls else "http",
             "wsgi.input": _Body(self, _body_length(environ)),
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
         }
 
     def _path_and_query(self) -> str:
