@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     import ssl
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # novm
 
+    _Headers = list[tuple[str, str]]
+
 __version__ = "0.1.0"
 __all__ = ["Proxy", "app", "lambda_handler", "main"]
 
@@ -144,7 +146,7 @@ class _Reply(NamedTuple):
     headers: Mapping[str, str] = types.MappingProxyType({})
     error_code: str | None = None  # for the log
 
-    def head(self) -> tuple[str, list[tuple[str, str]]]:
+    def head(self) -> tuple[str, _Headers]:
         """Return the status and the headers, as WSGI has them."""
         headers = list(self.headers.items())
         if self.status not in _NO_BODY:
@@ -1182,13 +1184,11 @@ def _end_sign_in(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -
 
 
 def _callback(entry: _Entry, environ: WSGIEnvironment, settings: _Settings) -> str:
-    base = settings.public_url
-    if not base:
-        base = application_uri(environ).rstrip("/")
-        try:
-            _read_base("The Host header", base)
-        except _SettingError as error:
-            raise _Refusal(400, "bad_request", str(error)) from None
+    base = settings.public_url or application_uri(environ).rstrip("/")
+    try:
+        _read_base("The Host header", base)
+    except _SettingError as error:
+        raise _Refusal(400, "bad_request", str(error)) from None
     return f"{base}/v1/auth/{quote(entry.id)}/callback"
 
 
@@ -1366,7 +1366,7 @@ class Proxy:
         matches = [hmac.compare_digest(form, key) for key in keys for form in forms]
         return any(matches) or not keys
 
-    def _allow_origin(self, environ: WSGIEnvironment, reply: _Reply) -> list[tuple[str, str]]:
+    def _allow_origin(self, environ: WSGIEnvironment, reply: _Reply) -> _Headers:
         """Return the CORS headers, for pages of the listed origins."""
         origin, listed = environ.get("HTTP_ORIGIN", ""), self._settings.cors_origins
         is_listed = origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin))
@@ -1446,13 +1446,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _call_application(
-    application: WSGIApplication, environ: WSGIEnvironment
-) -> tuple[str, list[tuple[str, str]], bytes]:
+def _call_application(application: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, _Headers, bytes]:
     """Add to `environ` what is the same for each request (PEP 3333); return status, headers and body of the answer."""
     started: list[Any] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+    def start_response(status: str, headers: _Headers, exc_info: Any = None) -> Any:
         started[:] = status, headers
 
     environ = {
@@ -1549,9 +1547,7 @@ def _query_from_event(event: Mapping[str, Any], context: Mapping[str, Any]) -> s
     return urlencode(pairs)
 
 
-def _answer_from_reply(
-    event: Mapping[str, Any], status: str, headers: list[tuple[str, str]], body: bytes
-) -> dict[str, Any]:
+def _answer_from_reply(event: Mapping[str, Any], status: str, headers: _Headers, body: bytes) -> dict[str, Any]:
     """Return the answer in the format of the event; base64 only for what is not UTF-8."""
     try:
         text, is_base64 = body.decode(), False
@@ -1622,32 +1618,13 @@ class _Stream(io.RawIOBase):
         return operation(data)
 
 
-class _Body:
-    """The body of a request, as `wsgi.input`: it ends where its length says, and its clock starts when it is read."""
-
-    def __init__(self, handler: _RequestHandler, length: int) -> None:
-        self._handler = handler
-        self._is_invited = False
-        self.left = length
-
-    def read(self, size: int) -> bytes:
-        if not self._is_invited:
-            self._is_invited = True
-            self._handler.invite_body(self.left)
-        try:
-            part = self._handler.rfile.read(min(size, self.left))
-        except socket.timeout:
-            self.left = 0  # for there is nothing to wait for any longer
-            raise
-        self.left -= len(part)
-        return part
-
-
 class _RequestHandler(WSGIRequestHandler):
     """The conversation with one client: one request, one answer, one line in the log."""
 
     protocol_version = "HTTP/1.1"  # for `Expect: 100-continue`
     command = path = ""
+    body_left = sys.maxsize  # until the head says more
+    is_body_invited = False
     server: _Server
 
     def setup(self) -> None:
@@ -1660,7 +1637,6 @@ class _RequestHandler(WSGIRequestHandler):
         self.notes: dict[str, str] = {}
 
     def handle(self) -> None:
-        left = sys.maxsize  # of the body, until the head says more
         self.raw_requestline = self.rfile.readline(65537)
         if self.raw_requestline in (b"\r\n", b"\n"):  # RFC 9112 section 2.2
             self.raw_requestline = self.rfile.readline(65537)
@@ -1672,13 +1648,11 @@ class _RequestHandler(WSGIRequestHandler):
             if self.request_version == "HTTP/0.9":  # whose answers have no status
                 self.send_error(505)
             else:
-                environ = self.get_environ()
-                self._send(*_call_application(self.server.application, environ))
-                left = environ["wsgi.input"].left
-        if left and "undelivered" not in self.notes:
-            self._linger(left)
+                self._send(*_call_application(self.server.application, self.get_environ()))
+        if self.body_left and "undelivered" not in self.notes:
+            self._linger()
 
-    def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _send(self, status: str, headers: _Headers, body: bytes) -> None:
         self.stream.allow(_ANSWER_SECONDS)
         self.send_response_only(int(status[:3]), status[4:])
         own = [("Date", self.date_time_string()), ("Server", "spiffproxy"), ("Connection", "close")]
@@ -1692,7 +1666,7 @@ class _RequestHandler(WSGIRequestHandler):
             self.notes["undelivered"] = f"undelivered:{type(error).__name__}"
         self.log_request(status[:3], len(body))
 
-    def _linger(self, left: int) -> None:
+    def _linger(self) -> None:
         """Read what the client still sends: to close before that resets the connection, and the answer is lost."""
         self.server.hold_loosely(self.request)
         self.stream.is_in_head = False
@@ -1700,22 +1674,32 @@ class _RequestHandler(WSGIRequestHandler):
         buffer = memoryview(bytearray(65536))
         with suppress(OSError):  # a client that is gone has its answer, or will never have it
             socket.socket.shutdown(self.request, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
-            while left and (count := self.rfile.readinto1(buffer[:left])):
-                left -= count
+            while self.body_left and (count := self.rfile.readinto1(buffer[: self.body_left])):
+                self.body_left -= count
 
     def finish(self) -> None:
         with suppress(OSError):  # the parent tries once more to send what could not be sent
             super().finish()
 
     def handle_expect_100(self) -> bool:
-        """Do not bid the client send its body before anybody has looked at the head: see `invite_body`."""
+        """Do not bid the client send its body before anybody has looked at the head: see `read`."""
         return True
 
-    def invite_body(self, length: int) -> None:
-        self.stream.allow(_BODY_SECONDS + length / _BODY_BYTES_PER_SECOND)
-        if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version == "HTTP/1.1":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.wfile.flush()
+    def read(self, size: int) -> bytes:
+        """Read the body, as `wsgi.input`: it ends where its length says, and its clock starts when it is read."""
+        if not self.is_body_invited:
+            self.is_body_invited = True
+            self.stream.allow(_BODY_SECONDS + self.body_left / _BODY_BYTES_PER_SECOND)
+            if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version == "HTTP/1.1":
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.wfile.flush()
+        try:
+            part = self.rfile.read(min(size, self.body_left))
+        except socket.timeout:
+            self.body_left = 0  # for there is nothing to wait for any longer
+            raise
+        self.body_left -= len(part)
+        return part
 
     def get_environ(self) -> WSGIEnvironment:
         self.path = self._path_and_query()
@@ -1723,12 +1707,9 @@ class _RequestHandler(WSGIRequestHandler):
         if "content-type" not in self.headers:
             del environ["CONTENT_TYPE"]  # the parent makes one up
         environ["CONTENT_LENGTH"] = ", ".join(self.headers.get_all("content-length", []))  # it takes one of several
-        return {
-            **environ,
-            "spiffproxy.log": self.notes,
-            "wsgi.url_scheme": "https" if self.server.tls else "http",
-            "wsgi.input": _Body(self, _body_length(environ)),
-        }
+        self.body_left = _body_length(environ)
+        scheme = "https" if self.server.tls else "http"
+        return {**environ, "spiffproxy.log": self.notes, "wsgi.url_scheme": scheme, "wsgi.input": self}
 
     def _path_and_query(self) -> str:
         """Return the target without the host, user and password that it may begin with (RFC 9112 section 3.2.2)."""
