@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, cast
 
 from connector_http.errors import RequestError
-from connector_http.hosts import read_address
+from connector_http.hosts import read_address, refuse_host
 
 _IDLE_SECONDS = 15  # below what servers commonly wait
 _IDLE_PER_ORIGIN = 16
@@ -220,7 +220,7 @@ def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bo
     """
     addresses = [entry for entry in _resolve(host, port, deadline) if allow(entry[4][0])]
     if not addresses:
-        raise RequestError("HostNotAllowed", f"The proxy may not call {host} (CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS)", 403)
+        raise refuse_host(host)
     for left in range(len(addresses), 0, -1):
         family, kind, protocol, _, address = addresses[-left]
         sock = socket.socket(family, kind, protocol)

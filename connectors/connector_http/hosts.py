@@ -55,6 +55,10 @@ def _matches(rule: str | _Address | IPv4Network | IPv6Network, host: str, addres
     return read_address(host) == rule
 
 
+def refuse_host(host: str) -> RequestError:
+    return RequestError("HostNotAllowed", f"The proxy may not call {host} ({_SETTING})", 403)
+
+
 @functools.lru_cache(maxsize=8)
 def read_allowed_hosts(text: str) -> AllowedHosts:
     """Read the setting; raise `RequestError` that names it where it makes no sense."""

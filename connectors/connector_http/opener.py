@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from connector_http.connections import Answer, Connection, Stream, connect_tcp, take_idle, wrap_tls
 from connector_http.errors import RequestError
-from connector_http.hosts import AllowedHosts
+from connector_http.hosts import AllowedHosts, refuse_host
 from connector_http.url import Url, parse_url
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _Exchange(urllib.request.BaseHandler):
         route = (hop.url.origin, hop.host)
         # where a proxy looks names up, or no address would make a difference, none is looked up here
         if (proxy or not hop.call.allowed.has_networks) and not hop.call.allowed.allow(hop.url, None):
-            raise _refuse_host(hop.url)
+            raise refuse_host(hop.url.host)
         if hop.method in _TWICE:
             connection = take_idle(route, lambda address: bool(proxy) or hop.call.allowed.allow(hop.url, address))
             if connection:
@@ -157,12 +157,6 @@ def _connect_through(proxy: Url, hop: Hop, route: tuple[Any, ...]) -> Connection
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy refused to connect to {host}: {status}")
     return Connection(Stream(wrap_tls(sock, hop.url.host, deadline)), route, None)
-
-
-def _refuse_host(url: Url) -> RequestError:
-    return RequestError(
-        "HostNotAllowed", f"The proxy may not call {url.host} (CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS)", 403
-    )
 
 
 def _translate(error: Exception, url: Url) -> RequestError:
