@@ -1296,14 +1296,18 @@ def _base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
-def _page_of_refusal(refusal: _Refusal) -> _Reply:
-    """Return an error for a person in front of a browser."""
+def _answer_refusal(refusal: _Refusal, environ: WSGIEnvironment) -> _Reply:
+    """Return an error as SpiffArena reads it, or as a page where a person signs in with a browser."""
+    reply = _reply_to_refusal(refusal)
+    is_sign_in = re.match("/*v1/+auth/", environ.get("PATH_INFO", ""))
+    if not is_sign_in or "text/html" not in environ.get("HTTP_ACCEPT", "").lower():
+        return reply
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Not signed in</title><h1>Not signed in</h1>'
         f"<p>{html.escape(refusal.message)}</p><p><code>{html.escape(refusal.error_code)}</code></p></html>"
     )
     octets = page.encode("ascii", "xmlcharrefreplace")  # a message may hold half of a surrogate pair
-    return _Reply(refusal.status, octets, "text/html; charset=utf-8", refusal.headers, refusal.error_code)
+    return reply._replace(body=octets, content_type="text/html; charset=utf-8")
 
 
 # --- The application ----------------------------------------------------------------------------------------------
@@ -1327,7 +1331,7 @@ class Proxy:
         try:
             reply = self._answer(environ)
         except _Refusal as refusal:
-            reply = _page_of_refusal(refusal) if _wants_page(environ) else _reply_to_refusal(refusal)
+            reply = _answer_refusal(refusal, environ)
         except Exception as error:
             _log_frames(error, "the proxy itself raised %s", type(error).__name__)
             reply = _reply_to_refusal(_Refusal(500, "internal_error", "The proxy has a fault; its log says where."))
@@ -1359,12 +1363,13 @@ class Proxy:
 
     def _has_key(self, environ: WSGIEnvironment) -> bool:
         """Compare the key that was sent with each of ours, as bytes and in constant time."""
+        keys = self._settings.api_keys
+        if not keys:
+            return True
         sent = environ.get("HTTP_SPIFF_CONNECTOR_PROXY_API_KEY", "")
         # beyond ASCII, Python's clients send latin-1 and others UTF-8
         forms = sent.encode("latin-1", "replace"), sent.encode("utf-8", "replace")
-        keys = self._settings.api_keys
-        matches = [hmac.compare_digest(form, key) for key in keys for form in forms]
-        return any(matches) or not keys
+        return any([hmac.compare_digest(form, key) for key in keys for form in forms])  # noqa: C419 - all are compared
 
     def _allow_origin(self, environ: WSGIEnvironment, reply: _Reply) -> _Headers:
         """Return the CORS headers, for pages of the listed origins."""
@@ -1401,12 +1406,6 @@ class Proxy:
     def _run(self, command_id: str, body: dict[str, Any]) -> _Reply:
         command = self._connectors.find("commands", command_id)
         return _execute(command, body, self._settings.config, self._slots)
-
-
-def _wants_page(environ: WSGIEnvironment) -> bool:
-    """Tell whether a person looks at the answer: the pages of the sign-in are for browsers."""
-    is_sign_in = re.match("/*v1/+auth/", environ.get("PATH_INFO", ""))
-    return bool(is_sign_in) and "text/html" in environ.get("HTTP_ACCEPT", "").lower()
 
 
 class _Route(NamedTuple):
