@@ -799,7 +799,9 @@ class _Connectors:
 
     def __init__(self, first: Iterable[str]) -> None:
         _extend_sys_path(list(first))
-        folders = [folder for folder in sys.path if _may_hold_connectors(folder)]
+        # by the names alone: pkgutil examines each module of an installation, which takes as long as all the rest; what
+        # is no folder may be an archive
+        folders = [folder for folder in sys.path if not Path(folder).is_dir() or any(Path(folder).glob("connector_*"))]
         packages = [module.name for module in pkgutil.iter_modules(folders) if module.ispkg]
         names = sorted(name[len("connector_") :] for name in packages if name.startswith("connector_"))
         self._by_name = {name: _Connector(name) for name in names}
@@ -868,12 +870,6 @@ class _Connectors:
                 connector.is_late = True
                 _logger.warning("%s is still being imported, and not listed until then", connector.package)
         return entries
-
-
-def _may_hold_connectors(folder: str) -> bool:
-    """Look at the names alone: pkgutil examines each module of an installation, which takes as long as all the rest."""
-    path = Path(folder)
-    return not path.is_dir() or any(path.glob("connector_*"))  # what is no folder may be an archive
 
 
 def _extend_sys_path(folders: list[str]) -> None:
@@ -1706,7 +1702,9 @@ class _RequestHandler(WSGIRequestHandler):
         if "content-type" not in self.headers:
             del environ["CONTENT_TYPE"]  # the parent makes one up
         environ["CONTENT_LENGTH"] = ", ".join(self.headers.get_all("content-length", []))  # it takes one of several
-        self.body_left = _body_length(environ)
+        length = environ["CONTENT_LENGTH"] or "0"
+        is_plain = re.fullmatch("[0-9]{1,18}", length) and "HTTP_TRANSFER_ENCODING" not in environ
+        self.body_left = int(length) if is_plain else sys.maxsize  # as many bytes as come
         scheme = "https" if self.server.tls else "http"
         return {**environ, "spiffproxy.log": self.notes, "wsgi.url_scheme": scheme, "wsgi.input": self}
 
@@ -1736,13 +1734,6 @@ class _RequestHandler(WSGIRequestHandler):
 
 def _quote_for_log(text: str) -> str:
     return quote(text[:500], safe="/%:@!$&'()*+,;=~", errors="replace")
-
-
-def _body_length(environ: WSGIEnvironment) -> int:
-    """Return the bytes that a client will send; as many as come where it does not say so plainly."""
-    length = environ["CONTENT_LENGTH"] or "0"
-    is_plain = re.fullmatch("[0-9]{1,18}", length) and "HTTP_TRANSFER_ENCODING" not in environ
-    return int(length) if is_plain else sys.maxsize
 
 
 # --- The built-in server: threads, signals, start and stop --------------------------------------------------------
