@@ -313,17 +313,15 @@ def _read_config_file(path: str) -> dict[str, Any]:
 def _read_api_keys(values: Mapping[str, Any]) -> list[bytes]:
     """Return the key of the variable and those of the file, which holds one a line."""
     name = "CONNECTOR_PROXY_API_KEY_FILE"
-    keys = [_read_secret(values, "CONNECTOR_PROXY_API_KEY")]
     path = os.fsdecode(_read_secret(values, name))
-    if path:
-        try:
-            lines = Path(path).read_bytes().splitlines()
-        except OSError as error:
-            raise _SettingError(f"{name}: {error}") from None
-        if not any(map(bytes.strip, lines)):
-            raise _SettingError(f"{name}: {path} holds no key; write one, or several, one a line")
-        keys += lines
-    return [key.strip() for key in keys if key.strip()]
+    try:
+        lines = Path(path).read_bytes().splitlines() if path else []
+    except OSError as error:
+        raise _SettingError(f"{name}: {error}") from None
+    in_file = list(filter(None, map(bytes.strip, lines)))
+    if path and not in_file:
+        raise _SettingError(f"{name}: {path} holds no key; write one, or several, one a line")
+    return [*filter(None, [_read_secret(values, "CONNECTOR_PROXY_API_KEY")]), *in_file]
 
 
 def _read_secret(values: Mapping[str, Any], name: str) -> bytes:
@@ -647,10 +645,11 @@ def _schema(annotation: Any, cls: type) -> dict[str, Any]:
 
 def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
-    if origin is typing.Literal:
-        return _schema_of_values(arguments)
-    if isinstance(origin, type) and issubclass(origin, enum.Enum):
-        return _schema_of_values([member.value for member in origin])
+    is_enum = isinstance(origin, type) and issubclass(origin, enum.Enum)
+    if is_enum or origin is typing.Literal:
+        values = [member.value for member in origin] if is_enum else list(arguments)
+        _encode_json(values)  # which raises where they are none of JSON
+        return {"enum": values}
     if hasattr(origin, "__required_keys__"):  # a TypedDict, which sees no NotRequired in what is kept as text
         annotations = origin.__annotations__
         required = [name for name in annotations if "NotRequired" not in str(annotations[name])]
@@ -667,11 +666,6 @@ def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
     if within and parts and parts[-1]:
         return {"type": name, within: parts[-1]}
     return {"type": name} if name else {}
-
-
-def _schema_of_values(values: Iterable[Any]) -> dict[str, Any]:
-    _encode_json(list(values))
-    return {"enum": list(values)}
 
 
 def _schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type) -> dict[str, Any]:
@@ -816,9 +810,8 @@ class _Connectors:
         connector_name, _, name = entry_id.partition("/")
         connector = self._by_name.get(connector_name)
         if connector is None:
-            raise _Refusal(
-                404, f"{word}_not_found", f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
-            )
+            message = f"No connector {connector_name!r} here; {_name_all(self._by_name)}"
+            raise _Refusal(404, f"{word}_not_found", message)
         if not connector.load(_IMPORT_SECONDS):
             reason = f"{connector.package} is still being imported, for more than {_IMPORT_SECONDS} s"
             raise _Refusal(503, "connector_unavailable", reason, {"Retry-After": "10"})
@@ -827,13 +820,13 @@ class _Connectors:
             raise _Refusal(503, "connector_unavailable", "; ".join(connector.lacks))
         if name in entries:
             return entries[name]
-        faults = [f"{module} cannot be imported: {reason}" for module, reason in connector.failures.items()]
-        failures = "".join(f"; {fault}" for fault in [*faults, *connector.lacks])
+        failures = [f"{module} cannot be imported: {reason}" for module, reason in connector.failures.items()]
+        faults = "; ".join(["", *failures, *connector.lacks])
         if connector.has_failed(kind):
-            message = f"The connector {connector_name!r} is broken{failures}. The proxy's log has the details."
+            message = f"The connector {connector_name!r} is broken{faults}. The proxy's log has the details."
             raise _Refusal(503, "connector_unavailable", message)
-        message = f"The connector {connector_name!r} has no {word} {name!r}; {_name_all(entries)}"
-        raise _Refusal(404, f"{word}_not_found", message + failures)
+        message = f"The connector {connector_name!r} has no {word} {name!r}; {_name_all(entries)}{faults}"
+        raise _Refusal(404, f"{word}_not_found", message)
 
     def list_entries(self, kind: str) -> bytes:
         """Return the JSON of `/v1/commands` or `/v1/auths`, made once, as soon as all connectors are imported."""
@@ -1860,9 +1853,8 @@ def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
     import ssl
 
     def refuse() -> str:
-        raise _SettingError(
-            f"CONNECTOR_PROXY_KEYFILE: {keyfile or certfile} is encrypted; give a key without a password"
-        )
+        path = keyfile or certfile
+        raise _SettingError(f"CONNECTOR_PROXY_KEYFILE: {path} is encrypted; give a key without a password")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -1870,12 +1862,12 @@ def _read_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
         for path in filter(None, (certfile, keyfile)):
             Path(path).open("rb").close()  # load_cert_chain() does not name the file that is missing
         context.load_cert_chain(certfile, keyfile or None, refuse)
-    except ssl.SSLError as error:
-        is_other = (error.reason or "").endswith("_MISMATCH")
-        reason = "the key is not that of the certificate" if is_other else f"no PEM file: {error.reason or error}"
-        raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}") from None
     except OSError as error:
-        raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {error}") from None
+        reason = str(error)
+        if isinstance(error, ssl.SSLError):
+            is_other = (error.reason or "").endswith("_MISMATCH")
+            reason = "the key is not that of the certificate" if is_other else f"no PEM file: {error.reason or error}"
+        raise _SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}") from None
     return context
 
 
@@ -2112,12 +2104,8 @@ def _parse_arguments(argv: list[str]) -> Any:
     call.add_argument("parameters", metavar="name=text | name:=json", nargs="*")
     check = commands.add_parser("check", help="tell the author of a connector what is wrong with it")
     check.add_argument("name", metavar="CONNECTOR", nargs="?", help="its name; all of them unless given")
-    check.add_argument(
-        "--call",
-        metavar=("CONNECTOR/COMMAND", "name=text | name:=json"),
-        nargs="+",
-        help="and look at the result of this call",
-    )
+    words = ("CONNECTOR/COMMAND", "name=text | name:=json")
+    check.add_argument("--call", metavar=words, nargs="+", help="and look at the result of this call")
     for subparser in (serve, listing, call, check):
         add(subparser, "--connectors", "FOLDER", "a folder of connectors; may be given again", action="append")
         add(subparser, "--config", "FILE", "a Python file; commands see its upper-case names")
