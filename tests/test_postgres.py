@@ -338,8 +338,6 @@ TYPED = "date", "datetime", "UUID", "timedelta"
         ("jsonb", {"at": {"typename": "datetime", "value": "2026-11-25T09:00:00"}}, {"at": "2026-11-25T09:00:00"}),
         ("json", '[1e999, 0.5, "\\ud800"]', ["1e999", 0.5, "\ud800"]),
         ("json", "9" * 5000, None),
-        ("json", "[" * 201 + "]" * 201, None),
-        ("json", '["a",' * 201 + "0" + "]" * 201, None),
         ("json", '["' + "[" * 300 + '"]', ["[" * 300]),
         ("integer[]", [1, None, 3], None),
         ("text[]", ["a", 'b"c', "d\\e", "NULL", "", "{,}"], None),
@@ -426,7 +424,7 @@ UNCHANGED = "CREATE TABLE t (n int); INSERT INTO t VALUES (1); ALTER TABLE t OWN
         ("InsertValues", ["t", {"columns": [], "values": [[]]}], "columns is no list of names"),
         ("InsertValues", ["t", {"columns": "n", "values": [[2]]}], "columns is no list"),
         ("InsertValues", ["t", {"columns": ["n\0"], "values": [[2]]}], "takes a column's name"),
-        ("InsertValues", ["t", {"columns": ["n"], "values": [["\0"]]}], "character of number 0"),
+        ("InsertValues", ["t", {"columns": ["n"], "values": [["\0"]]}], r"cannot contain NUL \(0x00\)"),
         ("InsertValues", ["t", {"columns": ["n"], "values": [["\ud800"]]}], "half of a character"),
         ("InsertValues", ["", {"columns": ["n"], "values": [[2]]}], "table_name is no name of a table"),
         ("InsertValues", ["a.b.c", {"columns": ["n"], "values": [[2]]}], "table_name"),
@@ -452,13 +450,15 @@ UNCHANGED = "CREATE TABLE t (n int); INSERT INTO t VALUES (1); ALTER TABLE t OWN
         ("DoSQL", [{"sql": "SELECT 1\0"}], "no text of SQL"),
         ("DoSQL", [{"sql": "SELECT 1", "values": 5}], "neither a list"),
         ("DoSQL", [{"sql": "SELECT %s", "values": [1, 2]}], "%s 1 times, and values has 2"),
-        ("DoSQL", [{"sql": "SELECT %s, %s", "values": [1]}], "%s 2 times, and values has 1"),
+        ("DoSQL", [{"sql": "SELECT %s, %s", "values": [1]}], "nothing for %s"),
         ("DoSQL", [{"sql": "SELECT %(a)s", "values": {"b": 1}}], r"nothing for %\(a\)s"),
-        ("DoSQL", [{"sql": "SELECT %(a)s", "values": [1]}], "values is a list"),
-        ("DoSQL", [{"sql": "SELECT %s", "values": {"b": 1}}], "values is an object"),
+        ("DoSQL", [{"sql": "SELECT %(a)s", "values": [1]}], r"nothing for %\(a\)s"),
+        ("DoSQL", [{"sql": "SELECT %s", "values": {"b": 1}}], "nothing for %s"),
         ("DoSQL", [{"sql": "SELECT $1::int"}], "places for 1 values, and values has 0"),
         ("DoSQL", [{"sql": "SELECT %s::bytea", "values": ["no base64"]}], "no base64"),
         ("DoSQL", [{"sql": "SELECT %s", "values": [json.loads("[" * 600 + "]" * 600)]}], "nested too deeply"),
+        ("DoSQL", [{"sql": "SELECT (repeat('[', 2000) || repeat(']', 2000))::json", "fetch_results": True}], "too deeply"),
+        ("DoSQL", [{"sql": "COPY t TO STDOUT", "fetch_results": True}], "COPY"),
         ("DoSQL", [{"sql": "SELECT 1" + ", %s" * 65536, "values": [1] * 65536}], "takes 65535 values, and not 65536"),
         ("DoSQL", [{"statement": "SELECT 1"}], "lacks 'sql'"),
     ],
@@ -517,8 +517,6 @@ CREATE TABLE private (n int);
         ("DO $$ BEGIN RAISE query_canceled; END $$", "StatementTimeout", 503),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "DatabaseError", 503),
         ("VACUUM", "DatabaseError", 400),
-        ("COPY parents FROM STDIN", "DatabaseError", 400),
-        ("COPY parents TO STDOUT", "DatabaseError", 400),
     ],
     ids=str,
 )
@@ -537,10 +535,12 @@ def test_what_postgres_refuses(call, sql, text, code, status):
         ({"password": "wrong"}, "InvalidPassword", 403),
         ({"password": ""}, "InvalidPassword", 403),
         ({"user": "nobody"}, "InvalidPassword", 403),
-        ({"dbname": "nothing"}, "InvalidCatalogName", 404),
+        ({"dbname": "nothing"}, "InvalidAuthorizationSpecification", 403),
         ({"dbname": "forbidden"}, "InvalidAuthorizationSpecification", 403),
-        ({"user": "crowd"}, "TooManyConnections", 503),
+        ({"user": "crowd"}, "CannotConnectNow", 503),
         ({"port": 1}, "ConnectionFailed", 503),
+        ({"port": "s3cret"}, "ConnectionFailed", 503),
+        ({"host": "nothing.invalid"}, "ConnectionFailed", 503),
     ],
     ids=str,
 )
@@ -555,8 +555,8 @@ def test_a_connection_that_is_refused(make_call, postgres, changes, code, status
     ("text", "code", "status"),
     [
         ("the database system is starting up", "CannotConnectNow", 503),
-        ("sorry, too many clients already", "TooManyConnections", 503),
-        ("remaining connection slots are reserved for roles with the SUPERUSER attribute", "TooManyConnections", 503),
+        ("sorry, too many clients already", "CannotConnectNow", 503),
+        ("remaining connection slots are reserved for roles with the SUPERUSER attribute", "CannotConnectNow", 503),
         ('no pg_hba.conf entry for host "127.0.0.1"', "InvalidAuthorizationSpecification", 403),
         (f"{SECRET} could not be understood", "ConnectionFailed", 503),
     ],
@@ -577,7 +577,6 @@ def test_what_a_server_says_to_a_connection(make_call, postgres, raw_server, tex
         f"postgresql+psycopg2://u:{SECRET}@h/d",
         f"nothing={SECRET}",
         f"postgresql://u:{SECRET}@h:x:y/d",
-        "host=h port=s3cret",
         5,
     ],
 )
@@ -586,12 +585,6 @@ def test_a_connection_string_that_is_none(make_call, conninfo):
     result = make_call(conninfo)("DropTable", "t")
     assert refusal(result) == ("ValueError", 400)
     assert "write postgresql://user:password@host/database" in result[1]["message"]
-
-
-def test_a_host_without_an_address(make_call):
-    result = make_call("host=nothing.invalid user=u")("DropTable", "t")
-    assert refusal(result) == ("ConnectionFailed", 503)
-    assert result[1]["message"].endswith(": the host has no address")
 
 
 def test_the_readme_has_every_code(app):

@@ -24,11 +24,10 @@ _BY_STATUS = {
     },
     403: {
         "InsufficientPrivilege": "The user may not do this",
-        "InvalidAuthorizationSpecification": "PostgreSQL does not let this user in from the proxy's host",
+        "InvalidAuthorizationSpecification": "There is no such user or database, or no way in from the proxy's host",
         "InvalidPassword": "The user or the password is wrong",
     },
     404: {
-        "InvalidCatalogName": "There is no such database",
         "InvalidSchemaName": "There is no such schema",
         "UndefinedTable": "There is no such table",
     },
@@ -43,14 +42,13 @@ _BY_STATUS = {
     422: {"OutcomeUnknown": "The connection was lost as the changes were kept; look whether they are there"},
     503: {
         "connector_unavailable": "The proxy lacks psycopg, or psycopg lacks libpq; ask the operator",
-        "CannotConnectNow": "PostgreSQL starts, stops or recovers; try again",
+        "CannotConnectNow": "PostgreSQL starts, stops, recovers, or takes no more connections; try again",
         "ConnectTimeout": "There was no connection in time; nothing was changed, try again",
         "ConnectionFailed": "PostgreSQL cannot be reached, or closed the connection; nothing was changed, try again",
         "DeadlockDetected": "Two commands waited for each other; try again",
         "LockNotAvailable": "Something else holds the row or the table; try again",
         "SerializationFailure": "Another command changed the same rows; try again",
         "StatementTimeout": "It took too long, and was undone; try again",
-        "TooManyConnections": "PostgreSQL takes no more connections; try again",
     },
 }
 ERRORS = {code: meaning for codes in _BY_STATUS.values() for code, meaning in codes.items()}

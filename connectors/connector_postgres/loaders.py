@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 from psycopg.adapt import AdaptersMap, Loader
 
-_MAX_DEPTH = 200  # json fails near 1,000, and an answer is around it
 _OWN = ["bool", "int2", "int4", "int8", "oid"]  # are right as psycopg has them
 
 
@@ -37,7 +36,7 @@ class _Json(_Text):
     def load(self, data: Any) -> Any:
         text = super().load(data)
         try:
-            return json.loads(text, parse_float=_read_float) if _is_flat(text) else text
+            return json.loads(text, parse_float=_read_float)
         except ValueError:  # a number with thousands of digits
             return text
 
@@ -51,16 +50,6 @@ def _read_float(text: str) -> Any:
     """Return the text itself of what JSON does not know."""
     number = float(text)
     return number if math.isfinite(number) else text
-
-
-def _is_flat(text: str) -> bool:
-    depth = 0
-    if text.count("[") + text.count("{") > _MAX_DEPTH:
-        for mark in re.finditer(r'"(?:[^"\\]|\\.)*"|([\[{])|[\]}]', text):
-            depth += 1 if mark[1] else 0 if mark[0][0] == '"' else -1
-            if depth > _MAX_DEPTH:
-                return False
-    return True
 
 
 ADAPTERS = AdaptersMap(psycopg.adapters)

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import RawCursor, errors, generators, sql  # psycopg 3.1 has no RawCursor
+from psycopg import RawCursor, errors, generators  # psycopg 3.1 has no RawCursor
 
 from connector_postgres.errors import ERRORS, PostgresError, refuse
 from connector_postgres.loaders import ADAPTERS
@@ -30,23 +30,12 @@ _SETTINGS = (
     "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1"
 )
 # of a refused connection there is nothing but libpq's text, which names host, user and database, and is not shown
-_REFUSALS = [
-    ("password authentication failed|no password supplied|pgpass", "InvalidPassword"),
-    (
-        "pg_hba.conf|role .* does not exist|authentication failed|not permitted to log",
-        "InvalidAuthorizationSpecification",
-    ),
-    ("database .* does not exist", "InvalidCatalogName"),
-    ("too many (clients|connections)|connection slots", "TooManyConnections"),
-    ("the database system is", "CannotConnectNow"),
-    ("timeout", "ConnectTimeout"),
-]
-_HINTS = [
-    ("resolve|translate host|not known", "the host has no address"),
-    ("refused", "nothing listens at this host and port"),
-    ("No such file", "there is no such socket"),
-    ("SSL|certificate", "TLS failed"),
-]
+_REFUSALS = {
+    "password|pgpass": "InvalidPassword",
+    "timeout": "ConnectTimeout",
+    "too many|connection slots|the database system is": "CannotConnectNow",
+    "authentication|pg_hba|does not exist|not permitted": "InvalidAuthorizationSpecification",
+}
 # the detail of others is the whole row, or nothing new
 _DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
 _TRANSIENT = ("08", "40", "53", "57", "58")  # classes of SQLSTATE (PostgreSQL's appendix A)
@@ -105,9 +94,7 @@ class Session:
 
     def _connect(self) -> Any:
         try:
-            port = psycopg.conninfo.conninfo_to_dict(self._conninfo).get("port", "")
-            if not re.fullmatch("[0-9,]*", str(port)):  # libpq would say so when it connects, in many words
-                raise ValueError
+            given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
         except Exception:  # its text quotes the string
             write = "postgresql://user:password@host/database"
             raise refuse(f"database_connection_str is no connection string of PostgreSQL's; write {write}") from None
@@ -129,21 +116,20 @@ class Session:
         cursor = connection.cursor()
         # a little less than is left, for what PostgreSQL says of it is clearer than a connection that was cut
         cursor.execute(_SETTINGS.format(max(int(self._left() * 900), 1)))
-        text = _compose(connection, statement)
         first = statement.rows[0] if statement.rows else []
         if len(first) > _MAX_VALUES:
             raise refuse(f"A statement takes {_MAX_VALUES} values, and not {len(first)}")
-        described = _describe(connection, text, [guess_type(value) for value in first])
+        described = _describe(connection, statement.sql, [guess_type(value) for value in first])
         types = [described.param_type(number) for number in range(described.nparams)]
         if statement.rows and len(first) != len(types):
             raise refuse(f"schema's sql has places for {len(types)} values, and values has {len(first)}")
         rows = [list(map(to_postgres, row, types)) for row in statement.rows]
         if described.nfields:
-            return self._fetch(cursor.stream(text, rows[0] or None), fetches=statement.fetches)
+            return self._fetch(cursor.stream(statement.sql, rows[0] or None), fetches=statement.fetches)
         if len(rows) == 1:
-            cursor.execute(text, rows[0] or None)
+            cursor.execute(statement.sql, rows[0] or None)
         else:
-            cursor.executemany(text, rows)
+            cursor.executemany(statement.sql, rows)
         return _count(cursor.rowcount)
 
     def _fetch(self, stream: Any, *, fetches: bool) -> Any:
@@ -175,11 +161,6 @@ class Session:
         return PostgresError("ConnectionFailed") if is_lost else _refuse_statement(error)
 
 
-def _compose(connection: Any, statement: Statement) -> str:
-    names = [sql.Identifier(*name) for name in statement.names]
-    return str(sql.SQL(statement.sql).format(*names).as_string(connection)) if names else statement.sql
-
-
 def _describe(connection: Any, text: str, types: list[int]) -> Any:
     """Ask PostgreSQL what the places are for, and whether there will be rows; it takes one statement, and no more."""
     connection.pgconn.send_prepare(b"", text.encode(), types)
@@ -205,21 +186,19 @@ def _refuse_late(stage: str) -> PostgresError:
 
 
 def _refuse_connection(text: str) -> PostgresError:
-    for pattern, code in _REFUSALS:
-        if re.search(pattern, text):
-            return PostgresError(code)
-    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), "")
-    return PostgresError("ConnectionFailed", f"{ERRORS['ConnectionFailed']}{hint and ': ' + hint}")
+    codes = (code for pattern, code in _REFUSALS.items() if re.search(pattern, text))
+    return PostgresError(next(codes, "ConnectionFailed"))
 
 
 def _refuse_statement(error: Any) -> PostgresError:
     """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
-    code = {"QueryCanceled": "StatementTimeout"}.get(type(error).__name__, type(error).__name__)
-    words = error.diag.message_primary or str(error)
+    code, words = type(error).__name__, error.diag.message_primary
+    if not error.sqlstate:  # psycopg itself does
+        return refuse(str(error))
+    if code == "QueryCanceled":
+        return PostgresError("StatementTimeout", words)
     if code not in ERRORS or code == "DatabaseError":
-        state = error.sqlstate or "none"
-        status = 503 if state.startswith(_TRANSIENT) else 400
-        return PostgresError("DatabaseError", f"SQLSTATE {state}: {words}", status)
+        status = 503 if error.sqlstate.startswith(_TRANSIENT) else 400
+        return PostgresError("DatabaseError", f"SQLSTATE {error.sqlstate}: {words}", status)
     detail = error.diag.message_detail if code in _DETAILED else None
-    hint = error.diag.message_hint
-    return PostgresError(code, ". ".join(filter(None, [words, detail, hint])))
+    return PostgresError(code, ". ".join(filter(None, [words, detail, error.diag.message_hint])))

@@ -52,31 +52,17 @@ def to_postgres(value: Any, oid: int) -> Any:
     if isinstance(value, float):
         return Decimal(repr(value))  # digit for digit
     if isinstance(value, dict) or (isinstance(value, list) and oid in (_JSON, _JSONB)):
-        value = _write_json(value)
-    elif isinstance(value, list):
-        value = _write_array(value)
-    elif isinstance(value, str) and oid == _BYTEA and not value.startswith("\\x"):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return list(map(_to_element, value))
+    if isinstance(value, str) and oid == _BYTEA and not value.startswith("\\x"):
         try:  # also of SpiffArena's file data
-            value = base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True)
+            return base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True)
         except ValueError:
             raise refuse("A value for a column of bytes is no base64") from None
-    if isinstance(value, str) and "\0" in value:
-        raise refuse("A value has a character of number 0, which PostgreSQL keeps in no text")
     return value
 
 
-def _write_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _write_array(values: list[Any]) -> str:
-    return "{" + ",".join(map(_write_element, values)) + "}"
-
-
-def _write_element(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, list):
-        return _write_array(value)
-    text = _write_json(value) if isinstance(value, dict) else str(as_text(value))
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _to_element(value: Any) -> Any:
+    """Return texts alone, for PostgreSQL to tell the type of the array by its column."""
+    return as_text(to_postgres(value, 0) if isinstance(value, (list, dict)) else value)
