@@ -623,6 +623,14 @@ def test_servers_that_say_nothing(make_call, postgres, raw_server):
             assert refusal(call("DropTable", "t")) == ("ConnectTimeout", 503)
 
 
+def test_the_next_of_several_hosts(make_call, postgres):
+    """Has its turn when the one before says nothing for its share of the time."""
+    with serve_nobody() as nobody:
+        hosts = connection_string(postgres, host=f"127.0.0.1,{postgres.folder}", port=f"{nobody},{postgres.port}")
+        call = make_call(hosts, POSTGRES_TIMEOUT="4")  # libpq waits for 2 at least
+        assert call("DropTable", "t") == OK
+
+
 def test_a_name_that_is_not_looked_up(make_caller, postgres):
     """The resolver does not answer."""
     packages = str(Path(psycopg.__file__).parent.parent)

@@ -98,10 +98,10 @@ class Session:
         except Exception:  # its text quotes the string
             write = "postgresql://user:password@host/database"
             raise refuse(f"database_connection_str is no connection string of PostgreSQL's; write {write}") from None
+        hosts = str(given.get("host")).count(",") + 1
+        seconds = math.ceil(self._left() / hosts)  # of one that is silent, so that the next has its turn
         return psycopg.connect(
-            self._conninfo,
-            connect_timeout=max(math.ceil(self._left()), 2),  # less is none, to libpq
-            client_encoding="UTF8",
+            **{"connect_timeout": max(seconds, 2), **given, "client_encoding": "UTF8"},  # 1 is 2, to libpq
             context=ADAPTERS,
             cursor_factory=RawCursor,
             prepare_threshold=None,  # which PgBouncer would not like
