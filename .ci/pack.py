@@ -8,13 +8,16 @@ A connector in FOLDER goes in as well, in place of a bundled one of its name.
 
 from __future__ import annotations
 
+import io
 import sys
+import tokenize
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file knows
 MODE = 0o100644
+MODULE = ROOT / "spiffproxy.py"
 CONNECTORS = ROOT / "connectors"
 # psycopg is not there on AWS Lambda, unless a folder of one's own brings it and the connector along
 LEFT_OUT = {".zip": ["connector_postgres"], ".pyz": []}
@@ -24,21 +27,31 @@ STARTERS = {
 }
 
 
-def collect(folders: list[Path], left_out: list[str]) -> dict[str, bytes]:
-    """Return the files of the packages in the folders, by their names in the archive."""
+def collect(folders: list[Path], left_out: list[str]) -> dict[str, Path]:
+    """Return the module, and the files of the packages in the folders, by their names in the archive."""
     packages = {entry.name: entry for entry in CONNECTORS.iterdir() if entry.name not in left_out}
     packages.update({entry.name: entry for folder in folders for entry in folder.iterdir()})
-    files = {}
+    files = {MODULE.name: MODULE}
     for name, entry in packages.items():
         for path in [entry, *entry.rglob("*")]:
             inside = Path(name, path.relative_to(entry))
             if path.is_file() and not is_left_out(inside):
-                files[inside.as_posix()] = path.read_bytes()
+                files[inside.as_posix()] = path
     return files
 
 
 def is_left_out(path: Path) -> bool:
     return path.suffix == ".pyc" or any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+
+
+def blank_comments(source: bytes) -> bytes:
+    """Return Python source of ours without its comments; its lines keep their numbers."""
+    lines = source.decode().split("\n")
+    for token in tokenize.tokenize(io.BytesIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            number, column = token.start
+            lines[number - 1] = lines[number - 1][:column].rstrip()
+    return "\n".join(lines).encode()
 
 
 def pack(target: Path, files: dict[str, bytes]) -> None:
@@ -54,10 +67,14 @@ def main(target: str, *folders: str) -> str | None:
     for folder in folders:
         if not any(Path(folder).glob("connector_*")):
             return f"there is no connector_… in {folder}"
-    files = collect([Path(folder) for folder in folders], LEFT_OUT[Path(target).suffix])
-    starter, source = STARTERS[Path(target).suffix]
-    files.update({"spiffproxy.py": (ROOT / "spiffproxy.py").read_bytes(), starter: source.encode()})
-    pack(Path(target), files)
+    suffix = Path(target).suffix
+    name, source = STARTERS[suffix]
+    contents = {name: source.encode()}
+    for name, path in collect([Path(folder) for folder in folders], LEFT_OUT[suffix]).items():
+        is_ours = path == MODULE or CONNECTORS in path.parents
+        # AWS Lambda's is to stay below 100 kB
+        contents[name] = blank_comments(path.read_bytes()) if suffix == ".zip" and is_ours else path.read_bytes()
+    pack(Path(target), contents)
     print(f"{target}: {Path(target).stat().st_size} bytes")
     return None
 
