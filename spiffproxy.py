@@ -532,6 +532,9 @@ _SECRET_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
 # in the JSON of a default: a name like that of a secret with a text, or a URL with a password
 _SECRET_IN_JSON = re.compile(rf'"[^"]*({_SENSITIVE})[^"]*": "[^"]|://[^/"]*:[^/"]+@', re.IGNORECASE)
 
+# of objects within objects in a schema; one more makes it as many times larger as an object has fields
+_MAX_SCHEMA_DEPTH = 4
+
 # what JSON can bring, by the names of JSON Schema
 _SCHEMA_TYPES: list[tuple[Any, str]] = [
     (str, "string"),
@@ -627,11 +630,16 @@ class _Docstrings:
             kept.setdefault(name.lstrip("\\*"), " ".join(text.split()))
 
 
-def _schema(annotation: Any, cls: type) -> dict[str, Any]:
-    """Return the JSON Schema of an annotation; {}, which admits everything, where it cannot be told."""
+def _schema(annotation: Any, cls: type, depth: int = 0) -> dict[str, Any]:
+    """Return the JSON Schema of an annotation; {}, which admits everything, where it cannot be told.
+
+    Raises RecursionError for classes within classes that go on, whose schema would have no end, or be too large.
+    """
+    if depth > _MAX_SCHEMA_DEPTH:
+        raise RecursionError
     schemas: list[dict[str, Any]] = []
     for member in _members(annotation, cls):
-        schema = _schema_of_type(member, cls)
+        schema = _schema_of_type(member, cls, depth)
         if not schema:
             return {}
         if schema not in schemas:
@@ -643,7 +651,7 @@ def _schema(annotation: Any, cls: type) -> dict[str, Any]:
     return {"anyOf": schemas}
 
 
-def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
+def _schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     is_enum = isinstance(origin, type) and issubclass(origin, enum.Enum)
     if is_enum or origin is typing.Literal:
@@ -653,13 +661,14 @@ def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
     if hasattr(origin, "__required_keys__"):  # a TypedDict, which sees no NotRequired in what is kept as text
         annotations = origin.__annotations__
         required = [name for name in annotations if "NotRequired" not in str(annotations[name])]
-        return _schema_of_fields(annotations, [name for name in required if name in origin.__required_keys__], origin)
+        required = [name for name in required if name in origin.__required_keys__]
+        return _schema_of_fields(annotations, required, origin, depth)
     if isinstance(origin, type) and is_dataclass(origin):
         taken = [field for field in fields(origin) if field.init]
         required = [field.name for field in taken if field.default is MISSING and field.default_factory is MISSING]
-        return _schema_of_fields({field.name: field.type for field in taken}, required, origin)
+        return _schema_of_fields({field.name: field.type for field in taken}, required, origin, depth)
     name = next((name for known, name in _SCHEMA_TYPES if origin is known), "")
-    parts = [_schema(argument, cls) for argument in arguments if argument is not Ellipsis]
+    parts = [_schema(argument, cls, depth) for argument in arguments if argument is not Ellipsis]
     if origin is tuple and parts and Ellipsis not in arguments:
         return {"type": name, "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
     within = {"object": "additionalProperties", "array": "items"}.get(name)
@@ -668,8 +677,8 @@ def _schema_of_type(kind: Any, cls: type) -> dict[str, Any]:
     return {"type": name} if name else {}
 
 
-def _schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type) -> dict[str, Any]:
-    properties = {name: _schema(annotation, cls) for name, annotation in annotations.items()}
+def _schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type, depth: int) -> dict[str, Any]:
+    properties = {name: _schema(annotation, cls, depth + 1) for name, annotation in annotations.items()}
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
@@ -1944,7 +1953,8 @@ def _check_folders(folders: Iterable[Path]) -> Iterator[str]:
         if len(packages) == 1:
             yield f"{folder}: has none of the folders {', '.join(_KINDS)}, so nothing in it is listed"
         if (folder / "__init__.py").is_file() and first.setdefault(folder.name, folder) is not folder:
-            yield f"{folder}: is hidden by {first[folder.name]}, which is found before it; rename one of them"
+            other = first[folder.name]
+            yield f"{folder}: is hidden by {other}, which is found before it; rename one, unless that is meant"
 
 
 def _check_connector(connector: _Connector) -> Iterator[str]:

@@ -146,7 +146,7 @@ def test_a_connector_that_another_hides(check, tmp_path):
         shutil.copytree(CONNECTORS / "connector_example", tmp_path / folder / "connector_example")
     shutil.copytree(CONNECTORS / "connector_example", tmp_path / "second" / "connector_smtp")
     flags = [flag for folder in ("first", "second", "first") for flag in ("--connectors", tmp_path / folder)]
-    hidden = "is found before it; rename one of them"
+    hidden = "is found before it; rename one, unless that is meant"
     line = f"{tmp_path}/second/connector_example: is hidden by {tmp_path}/first/connector_example, which {hidden}"
     bundled = f"{ROOT}/connectors/connector_smtp: is hidden by {tmp_path}/second/connector_smtp, which {hidden}"
     assert check(*flags) == (1, [line, bundled])

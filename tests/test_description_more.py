@@ -148,6 +148,21 @@ class C:
     assert parameters(make_command(future + source))["thing"]["schema"] == schema
 
 
+def test_a_schema_has_an_end(make_command):
+    """Four objects within each other are told; of more, each twice in the one around it, nothing is."""
+    classes = [f"class T{n}(TypedDict):\n    a: 'T{n + 1}'\n    b: 'T{n + 1}'\n" for n in range(20)]
+    source = "from typing import TypedDict\n" + "".join(classes) + "class T20(TypedDict):\n    a: int\n    b: str\n"
+    call = make_command(
+        f"{source}class C:\n    def __init__(self, a: T17, b: T16, c: T0): pass\n    def execute(self, *_): pass\n"
+    )
+    told = parameters(call)
+    schema = told["a"]["schema"]
+    for _ in range(3):
+        schema = schema["properties"]["b"]
+    assert schema == {"type": "object", "properties": {"a": INTEGER, "b": STRING}, "required": ["a", "b"]}
+    assert ("schema" in told["b"], "schema" in told["c"]) == (False, False)
+
+
 def test_a_type_that_refers_to_itself_twice(write_connector, tmp_path):
     """Is not followed into its branches for ever, at whatever depth the recursion ends."""
     write_connector("""
