@@ -457,7 +457,11 @@ UNCHANGED = "CREATE TABLE t (n int); INSERT INTO t VALUES (1); ALTER TABLE t OWN
         ("DoSQL", [{"sql": "SELECT $1::int"}], "places for 1 values, and values has 0"),
         ("DoSQL", [{"sql": "SELECT %s::bytea", "values": ["no base64"]}], "no base64"),
         ("DoSQL", [{"sql": "SELECT %s", "values": [json.loads("[" * 600 + "]" * 600)]}], "nested too deeply"),
-        ("DoSQL", [{"sql": "SELECT (repeat('[', 2000) || repeat(']', 2000))::json", "fetch_results": True}], "too deeply"),
+        (
+            "DoSQL",
+            [{"sql": "SELECT (repeat('[', 2000) || repeat(']', 2000))::json", "fetch_results": True}],
+            "too deeply",
+        ),
         ("DoSQL", [{"sql": "COPY t TO STDOUT", "fetch_results": True}], "COPY"),
         ("DoSQL", [{"sql": "SELECT 1" + ", %s" * 65536, "values": [1] * 65536}], "takes 65535 values, and not 65536"),
         ("DoSQL", [{"statement": "SELECT 1"}], "lacks 'sql'"),
