@@ -20,6 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -361,8 +362,8 @@ class Threading(socketserver.ThreadingMixIn, WSGIServer):
 def application(environ, start_response):
     if environ["REQUEST_METHOD"] == "POST":
         return bench.bare(environ, start_response)
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2000")])
-    return [b" " * 2000]
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", sys.argv[3])])
+    return [b" " * int(sys.argv[3])]
 server = Threading if sys.argv[2] == "threading" else WSGIServer
 make_server("127.0.0.1", int(sys.argv[1]), application, server).serve_forever()
 """
@@ -381,16 +382,20 @@ def bench_server():
         write_connectors(folder, 20)
         Path(folder, "connector_bench0", "commands", "sleeping.py").write_text(SLEEPING)
         python = sys.executable
+        command = [python, str(ROOT / "spiffproxy.py"), "--port", "PORT", "--connectors", folder]
+        ours = stack.enter_context(running(command))
+        with urlopen(f"http://127.0.0.1:{ours}/v1/commands") as listing:
+            length = str(len(listing.read()))
         ports = {
-            "ours": [python, str(ROOT / "spiffproxy.py"), "--port", "PORT", "--connectors", folder],
-            "single": [python, "-c", BARE_SERVER, "PORT", "single"],
-            "threading": [python, "-c", BARE_SERVER, "PORT", "threading"],
+            "single": [python, "-c", BARE_SERVER, "PORT", "single", length],
+            "threading": [python, "-c", BARE_SERVER, "PORT", "threading", length],
         }
         if importlib.util.find_spec("gunicorn"):
             ports["gunicorn"] = [python, "-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT", "spiffproxy:app"]
         os.environ["CONNECTOR_PROXY_CONNECTORS"] = folder
         for name, arguments in ports.items():
             ports[name] = stack.enter_context(running(arguments))
+        ports["ours"] = ours
         trivial = http_request("POST", "/v1/do/bench0/Command0", json.dumps(BODY).encode())
         for title, data in ("discovery", http_request("GET", "/v1/commands")), ("trivial command", trivial):
             for clients in 8, 64:
