@@ -173,6 +173,7 @@ def test_rows_come_and_go(call, sql):
     assert sql("SELECT to_regclass('invoices')") == [(None,)]
 
 
+@pytest.mark.usefixtures("sql")
 def test_the_examples_of_the_readme(call):
     examples = re.findall(r"^(\{.*\})  # (\w+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     results = {}
@@ -223,7 +224,27 @@ def test_a_condition(call, sql, condition, ids):
     assert call("SelectValues", "t", {"columns": ["n"], "where": [condition]}) == (rows, None, 200)
 
 
+def test_a_domain_takes_what_it_is_made_of(call, sql):
+    sql("CREATE DOMAIN octets AS bytea; CREATE DOMAIN things AS jsonb; CREATE TYPE mood AS ENUM ('glad')")
+    sql("CREATE TABLE t (a octets, b things, c mood); ALTER TABLE t OWNER TO owner")
+    assert call("InsertValues", "t", {"columns": ["a", "b", "c"], "values": [["AP8=", [1, "x"], "glad"]]}) == done(1)
+    assert sql("SELECT a::bytea, b::jsonb, c::text FROM t") == [(b"\0\xff", [1, "x"], "glad")]
+
+
+def test_a_shorter_limit_of_the_role_holds(call, sql):
+    """And no longer one."""
+    shown = {"sql": "SHOW statement_timeout", "fetch_results": True}
+    sql("ALTER ROLE owner SET statement_timeout = '7s'")
+    try:
+        assert call("DoSQL", shown)[0] == [["7s"]]
+        sql("ALTER ROLE owner SET statement_timeout = '70s'")
+        assert call("DoSQL", shown)[0][0][0].startswith("35")
+    finally:
+        sql("ALTER ROLE owner RESET statement_timeout")
+
+
 @pytest.mark.parametrize("name", ['a"b', "a%b %s", "a{b}{}", "select", "Über", "a'b; --", "$1", " ", "a\nb", "\\"])
+@pytest.mark.usefixtures("sql")
 def test_names_are_quoted(call, name):
     table, column = f'"{name}.t"'.replace('a"b', 'a""b'), name
     assert call("CreateTable", table, {"column_definitions": [{"name": column, "type": "text"}]}) == OK

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 _SECONDS = 40  # for a command; SpiffArena waits 45
 _MAX_BYTES = 64 * 1024**2
 _MAX_VALUES = 65535  # as PostgreSQL has it
+_FIRST_OWN_TYPE = 16384  # FirstNormalObjectId: those below are PostgreSQL's
 _VALUE_BYTES = 64  # what a value takes in memory, beside its text
 _SETTINGS = (
-    "SET LOCAL statement_timeout = {}; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'; "
+    # the role may have a shorter one
+    "SELECT set_config(name, least({}, nullif(setting::int, 0))::text, true) FROM pg_catalog.pg_settings "
+    "WHERE name = 'statement_timeout'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'; "
     "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1"
 )
 # of a refused connection there is nothing but libpq's text, which names host, user and database, and is not shown
@@ -123,6 +126,7 @@ class Session:
         types = [described.param_type(number) for number in range(described.nparams)]
         if statement.rows and len(first) != len(types):
             raise refuse(f"schema's sql has places for {len(types)} values, and values has {len(first)}")
+        types = _find_base_types(connection, types)
         rows = [list(map(to_postgres, row, types)) for row in statement.rows]
         if described.nfields:
             return self._fetch(cursor.stream(statement.sql, rows[0] or None), fetches=statement.fetches)
@@ -167,6 +171,16 @@ def _describe(connection: Any, text: str, types: list[int]) -> Any:
     _check(connection)
     connection.pgconn.send_describe_prepared(b"")
     return _check(connection)
+
+
+def _find_base_types(connection: Any, types: list[int]) -> list[int]:
+    """Return the types with those in the place of domains that the domains are made of."""
+    own = [oid for oid in types if oid >= _FIRST_OWN_TYPE]
+    if not own:
+        return types
+    query = "SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE oid = ANY($1::oid[]) AND typbasetype <> 0"
+    bases = dict(connection.execute(query, [own]).fetchall())
+    return [bases.get(oid, oid) for oid in types]
 
 
 def _check(connection: Any) -> Any:
