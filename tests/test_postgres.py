@@ -608,7 +608,7 @@ def test_what_a_server_says_to_a_connection(make_call, postgres, raw_server, tex
         f"{SECRET} hello",
         f"postgresql+psycopg2://u:{SECRET}@h/d",
         f"nothing={SECRET}",
-        f"postgresql://u:{SECRET}@h:x:y/d",
+        f"postgresql://u:{SECRET}@h/d?nothing=1",
         5,
     ],
 )
