@@ -1036,6 +1036,41 @@ def _encode_response(response: Any) -> bytes:
     return _encode_json(dict(response) if isinstance(response, Mapping) else response)
 
 
+# --- Requests: header lines ---------------------------------------------------------------------------------------
+
+# what no header line may contain (RFC 9110 section 5.5), a CR that does not end a line included; a tab may
+_CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def parse_header_lines(block: bytes, *, strict: bool) -> list[tuple[str, str]]:
+    """Return the names and values of header lines, as latin-1 (RFC 9112 section 5).
+
+    `block` has whole lines, without the empty line that ends them. A server is strict: it raises ValueError for a
+    line that is not a valid field line. A client reads what it can: control characters become blanks, a folded line
+    continues the one before it, white space before the colon is removed, and a line that still is none is skipped.
+    """
+    text = block.decode("latin-1")
+    if _CONTROL.search(text):
+        if strict:
+            raise ValueError("a header line contains a control character")
+        text = _CONTROL.sub(" ", text)
+    fields: list[tuple[str, str]] = []
+    for line in text.split("\n"):
+        name, colon, value = line.partition(":")
+        if not strict:
+            name = name.rstrip(" \t")
+            if line[:1] in (" ", "\t") and fields:
+                before, start = fields[-1]
+                fields[-1] = (before, f"{start} {line.strip()}".strip())
+                continue
+        if colon and _TOKEN.fullmatch(name):
+            fields.append((name, value.strip(" \t\r")))
+        elif strict and line.strip("\r"):
+            raise ValueError(f"{line[:80]!r} is not a header line")
+    return fields
+
+
 # --- Requests: the body of a call ---------------------------------------------------------------------------------
 
 
