@@ -7,8 +7,8 @@ from abc import abstractmethod
 from typing import Any
 
 from connector_http.commands.get_request_v2 import GetRequestV2
-from connector_http.errors import RequestError
-from connector_http.vendor import VendorCommand, refuse_value
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.vendor import VendorCommand, refuse_value
 
 from connector_bamboohr.errors import BAMBOOHR, ERRORS
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from connector_http.errors import NO_ANSWER
-from connector_http.vendor import Refusal, Vendor
+from spiffproxy_http.errors import NO_RESPONSE
+from spiffproxy_http.vendor import Refusal, Vendor
 
 ERRORS = {
-    **NO_ANSWER,
+    **NO_RESPONSE,
     "HttpError400": "BambooHR does not take the request; the message has its words",
     "HttpError401": "the API key is not valid",
     "HttpError403": "whose key it is may not see the employee, or may not use the API",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_http.errors import NO_ANSWER
-from connector_http.vendor import Refusal, Vendor
+from spiffproxy_http.errors import NO_RESPONSE
+from spiffproxy_http.vendor import Refusal, Vendor
 
 ERRORS = {
-    **NO_ANSWER,
+    **NO_RESPONSE,
     "NoPrice": "CoinGecko has no price of a coin, in that currency or of that day",
     "HttpError400": "CoinGecko does not take the request; the message has its words",
     "HttpError401": "the API key is not valid, or its plan does not include this",

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from typing import Any
 
 from connector_http.commands.get_request_v2 import GetRequestV2
-from connector_http.errors import RequestError
-from connector_http.vendor import VendorCommand
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.vendor import VendorCommand
 
 from connector_coingecko.errors import COINGECKO, ERRORS
 from connector_coingecko.parameters import check_key

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connector_http.errors import RequestError
-from connector_http.vendor import refuse_value
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.vendor import refuse_value
 
 
 def check_names(parameter: str, value: Any, example: str) -> list[str]:

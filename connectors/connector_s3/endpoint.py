@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from connector_http.errors import RequestError
-from connector_http.hosts import read_address
-from connector_http.url import Url, parse_url
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import read_address
+from spiffproxy_http.url import Url, parse_url
 
 from connector_s3.parameters import read_bucket, read_header, read_text, refuse
 from connector_s3.signature import Signer, encode_path

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError
 
-from connector_http.errors import RequestError
-from connector_http.request import RequestV2, start_call
-from connector_http.vendor import VendorCommand
-from connector_http.xml import decode_xml, parse_xml
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.request import RequestV2, start_call
+from spiffproxy_http.vendor import VendorCommand
+from spiffproxy_http.xml import decode_xml, parse_xml
 
 from connector_s3.endpoint import find_bucket, read_signer
 from connector_s3.errors import SHARED_ERRORS
 
 if TYPE_CHECKING:
-    from connector_http.request import Received
+    from spiffproxy_http.request import Received
 
 # what may pass, but has a status that SpiffArena does not try again
 _PASSING = {"OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "TemporaryRedirect"}

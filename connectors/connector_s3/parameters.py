@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Any
 
-from connector_http.errors import RequestError
+from spiffproxy_http.errors import RequestError
 
 # SpiffArena writes data:<mimetype>;name=<name>;base64,<data>
 _DATA_URL = re.compile(r"data:(?P<type>([^;,]+(;charset=[^;,]+)?)?)(;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from connector_http.errors import RequestError
+from spiffproxy_http.errors import RequestError
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_xero.errors import ERRORS, XERO
@@ -13,7 +13,7 @@ from connector_xero.session import Session, read_token_set
 from connector_xero.settings import api_url
 
 if TYPE_CHECKING:
-    from connector_http.request import RequestV2
+    from spiffproxy_http.request import RequestV2
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1
 
 _AUTH = "xero/OAuth"  # the secret that SpiffArena keeps the token set in

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_http.errors import NO_ANSWER
-from connector_http.vendor import Refusal, Vendor
+from spiffproxy_http.errors import NO_RESPONSE
+from spiffproxy_http.vendor import Refusal, Vendor
 
 # those of Xero's own that are kept; another is the HttpError of its status
 XERO_ERRORS = {
@@ -17,7 +17,7 @@ XERO_ERRORS = {
     "unauthorized_client": "Xero does not let the app refresh tokens",
 }
 ERRORS = {
-    **NO_ANSWER,
+    **NO_RESPONSE,
     **XERO_ERRORS,
     "InvalidTokenSet": 'access_token is no token set; write "secret:xero/OAuth", and sign in first',
     "InvalidHeader": "the token set holds what is no access token; sign in again",

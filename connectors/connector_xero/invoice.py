@@ -6,8 +6,8 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
-from connector_http.errors import RequestError
-from connector_http.vendor import refuse_value
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.vendor import refuse_value
 
 _DAYS = 7
 

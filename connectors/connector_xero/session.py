@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 from connector_http.commands.get_request_v2 import GetRequestV2
 from connector_http.commands.post_request_v2 import PostRequestV2
-from connector_http.errors import RequestError
-from connector_http.request import RequestV2
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.request import RequestV2
 
 from connector_xero.errors import XERO
 from connector_xero.settings import api_url, read_client, token_url

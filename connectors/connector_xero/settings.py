@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector_http.errors import RequestError
+from spiffproxy_http.errors import RequestError
 
 
 def read_client(config: Any) -> tuple[str, str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_http.request import Request
+from spiffproxy_http.request import Request
 
 
 @dataclass(repr=False)

@@ -3,8 +3,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spiffproxy_http.request import RequestV2
+
 from connector_http.errors import HEAD_ERRORS
-from connector_http.request import RequestV2
 
 
 @dataclass(repr=False)

@@ -3,7 +3,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from connector_http.request import RequestV2
+from spiffproxy_http.request import RequestV2
+
+from connector_http.errors import DATA_ERRORS
 
 
 @dataclass(repr=False)
@@ -11,6 +13,7 @@ class PutRequestV2(RequestV2):
     """Send a PUT request and return the answer, JSON and XML as what they hold."""
 
     method = "PUT"
+    errors = DATA_ERRORS
 
     url: str
     headers: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from connector_xero.accounting import AccountingCommand
 from connector_xero.invoice import make_invoice
 
 if TYPE_CHECKING:
-    from connector_http.request import RequestV2
+    from spiffproxy_http.request import RequestV2
 
 
 @dataclass(repr=False)

@@ -8,7 +8,7 @@ from connector_http.commands.get_request_v2 import GetRequestV2
 from connector_xero.accounting import AccountingCommand
 
 if TYPE_CHECKING:
-    from connector_http.request import RequestV2
+    from spiffproxy_http.request import RequestV2
 
 
 @dataclass(repr=False)

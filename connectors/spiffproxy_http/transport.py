@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from connector_http.connections import Answer, Connection, Stream, connect_tcp, take_idle, wrap_tls
-from connector_http.errors import RequestError
-from connector_http.hosts import AllowedHosts, refuse_host
-from connector_http.url import Url, parse_url
+from spiffproxy_http.connections import Answer, Connection, Stream, connect_tcp, take_idle, wrap_tls
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import AllowedHosts, refuse_host
+from spiffproxy_http.url import Url, parse_url
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
-from connector_http.errors import RequestError
+from spiffproxy_http.errors import RequestError
 
 # RFC 3986 appendix B; urlsplit() drops line breaks and differs between versions of Python
 _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)

@@ -11,13 +11,13 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
-from connector_http.errors import RequestError
-from connector_http.xml import decode_xml, parse_xml
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.xml import decode_xml, parse_xml
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from connector_http.connections import Answer
+    from spiffproxy_http.connections import Answer
 
 _CHUNK = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS

@@ -13,12 +13,12 @@ from xml.parsers.expat import ExpatError
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
-from connector_http.answer import decode_text, join_headers, parse_body, read_body
-from connector_http.errors import DATA_ERRORS, RequestError
-from connector_http.hosts import read_allowed_hosts
-from connector_http.opener import Call, Hop, make_opener
-from connector_http.url import add_params, list_pairs, parse_url
 from spiffproxy import __version__
+from spiffproxy_http.content import decode_text, join_headers, parse_body, read_body
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import read_allowed_hosts
+from spiffproxy_http.transport import Call, Hop, make_opener
+from spiffproxy_http.url import add_params, list_pairs, parse_url
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -103,7 +103,6 @@ class RequestV2(Request):
     :param include_response_headers: true adds the headers of the answer to the result
     """
 
-    errors = DATA_ERRORS
     follows = True  # redirects; no parameter, but for other connectors to change
 
     attempts: int | None = None

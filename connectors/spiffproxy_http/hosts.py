@@ -8,10 +8,10 @@ import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple, Union
 
-from connector_http.errors import RequestError
+from spiffproxy_http.errors import RequestError
 
 if TYPE_CHECKING:
-    from connector_http.url import Url
+    from spiffproxy_http.url import Url
 
 _Address = Union[IPv4Address, IPv6Address]
 _SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"

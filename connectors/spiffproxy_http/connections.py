@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, cast
 
-from connector_http.errors import RequestError
-from connector_http.hosts import read_address, refuse_host
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import read_address, refuse_host
 
 _IDLE_SECONDS = 15  # below what servers commonly wait
 _IDLE_PER_ORIGIN = 16

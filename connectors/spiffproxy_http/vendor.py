@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
-from connector_http.errors import RequestError
-from connector_http.request import RequestV2, report
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.request import RequestV2, report
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import (
