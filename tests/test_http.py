@@ -321,27 +321,6 @@ def test_bodies_of_requests(http_call, upstream, parameters, content_type, body)
     assert request.headers.get_all("Content-Length") == [str(len(body))]
 
 
-COMPOSED = """
-from connector_http.commands.put_request_v2 import PutRequestV2
-
-class C:
-    def __init__(self, url, body_format):
-        self.request = PutRequestV2(url, data=b"\\xff\\0\\r\\n", body_format=body_format)
-
-    def execute(self, config, task_data):
-        return self.request.execute(config, task_data)
-"""
-
-
-def test_bytes_of_another_connector(make_command, upstream):
-    """Are sent as they are, by the one format that is none."""
-    call = make_command(COMPOSED)
-    assert call("C", url=upstream.url, body_format="raw").json["error"] is None
-    assert upstream.requests[0].body == b"\xff\0\r\n"
-    assert upstream.requests[0].headers["Content-Type"] is None
-    assert call("C", url=upstream.url, body_format="json").json["error"]["error_code"] == "InvalidJSONError"
-
-
 def test_delete_sends_a_body_only_where_there_is_data(http_call, upstream):
     http_call("DeleteRequestV2", url=upstream.url)
     http_call("DeleteRequestV2", url=upstream.url, data={})

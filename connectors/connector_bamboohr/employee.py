@@ -1,62 +1,65 @@
-"""What the commands share: the question for fields of an employee."""
+"""The base class of the commands, which read fields of an employee."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connector_http.commands.get_request_v2 import GetRequestV2
-from spiffproxy_http.errors import RequestError
-from spiffproxy_http.vendor import VendorCommand, refuse_value
+from spiffproxy_http import HttpCommand, RequestError
+from spiffproxy_http.vendor import invalid_value
 
 from connector_bamboohr.errors import BAMBOOHR, ERRORS
 
-_GATEWAY = "https://api.bamboohr.com/api/gateway.php"
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
+
+GATEWAY = "https://api.bamboohr.com/api/gateway.php"
 
 
-class EmployeeCommand(VendorCommand):
-    """Commands are dataclasses that take these parameters.
+class EmployeeCommand(HttpCommand):
+    """Commands are dataclasses that accept these parameters.
 
     :param subdomain: the "mycompany" of mycompany.bamboohr.com
-    :param employee_id: BambooHR's number of the employee, or "0" for whoever the key belongs to
+    :param employee_id: BambooHR's number of the employee, or "0" for the owner of the key
     """
 
     errors = ERRORS
 
     api_key: str
     subdomain: str
-    employee_id: Any  # a text as it is listed, or a number
+    employee_id: Any  # a string, as it is listed, or a number
 
     @abstractmethod
     def list_fields(self) -> str:
         """Return the names of the fields, with commas between them; raise `RequestError`."""
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, client: Client) -> dict[str, Any]:
         """Return the employee's fields; raise `RequestError`."""
-        request = GetRequestV2(
-            self._make_url(str(config.get("CONNECTOR_PROXY_BAMBOOHR_URL") or _GATEWAY)),
-            headers={"Accept": "application/json"},  # BambooHR would answer with XML
+        key = check("api_key", self.api_key, r"[!-9;-~]+", "a key of BambooHR's", secret=True)
+        employee = BAMBOOHR.send(
+            client,
+            "GET",
+            self._make_url(str(client.config.get("CONNECTOR_PROXY_BAMBOOHR_URL") or GATEWAY)),
+            headers={"Accept": "application/json"},  # BambooHR would respond with XML
             params={"fields": self.list_fields(), "onlyCurrent": "true"},  # no rate of pay that begins next month
-            basic_auth_username=_check("api_key", self.api_key, r"[!-9;-~]+", "a key of BambooHR's", secret=True),
-            basic_auth_password="x",  # noqa: S106 - BambooHR asks for any
+            basic_auth=(key, "x"),  # any password will do
         )
-        employee = BAMBOOHR.ask(request, config, logs)
         if not isinstance(employee, dict) or "id" not in employee:
-            raise BAMBOOHR.refuse_answer()
+            raise BAMBOOHR.unexpected_response()
         return employee
 
     def _make_url(self, gateway: str) -> str:
         # one label of a name (RFC 1123 section 2.1), so that nothing else gets into the path
         label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-        subdomain = _check("subdomain", self.subdomain, label, 'the "mycompany" of mycompany.bamboohr.com')
+        subdomain = check("subdomain", self.subdomain, label, 'the "mycompany" of mycompany.bamboohr.com')
         number = str(self.employee_id) if type(self.employee_id) is int else self.employee_id
-        number = _check("employee_id", number, "[0-9]{1,20}", "the employee's number, or 0 for whose key it is")
+        number = check("employee_id", number, "[0-9]{1,20}", "the employee's number, or 0 for whose key it is")
         return f"{gateway.rstrip('/')}/{subdomain}/v1/employees/{number}"
 
 
-def _check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool = False) -> str:
-    """Return the value without the blanks around it; raise `RequestError` where it is another."""
+def check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool = False) -> str:
+    """Return the value without the blanks around it; raise `RequestError` if it does not match the pattern."""
     if isinstance(value, str) and re.fullmatch(pattern, value.strip()):
         return value.strip()
     shown = f"is {str(value)[:30]!r}" if isinstance(value, (str, int)) and not secret else "is none"
@@ -64,20 +67,20 @@ def _check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool
 
 
 def check_field_names(fields: Any) -> str:
-    """Return them as BambooHR takes them; raise `RequestError`."""
+    """Return the names of fields as BambooHR expects them; raise `RequestError`."""
     names = fields.split(",") if isinstance(fields, str) else []
     if not names or not all(name.strip() for name in names):
-        raise refuse_value("fields", fields, 'names of fields with commas between them, such as "firstName,lastName"')
+        raise invalid_value("fields", fields, 'names of fields with commas between them, such as "firstName,lastName"')
     return ",".join(name.strip() for name in names)
 
 
 def add_amount(employee: dict[str, Any]) -> dict[str, Any]:
-    """Return the employee with `amount` and `currency`, both texts, digit for digit; raise `RequestError`."""
+    """Return the employee with `amount` and `currency`, two strings, digit for digit; raise `RequestError`."""
     pay_rate = employee.get("payRate")
-    if not pay_rate:  # BambooHR leaves out what one may not see
+    if not pay_rate:  # BambooHR leaves out what the owner of the key may not see
         message = "BambooHR has no pay rate of this employee, or whose key it is may not see it"
         raise RequestError("NoPayRate", message, 404)
     match = re.fullmatch(r"\s*(-?[0-9][0-9.,]*)\s+([A-Z]{3})\s*", pay_rate) if isinstance(pay_rate, str) else None
     if not match:
-        raise BAMBOOHR.refuse_answer(': the pay rate is not an amount and a currency, such as "65000.00 USD"')
+        raise BAMBOOHR.unexpected_response(': the pay rate is not an amount and a currency, such as "65000.00 USD"')
     return {**employee, "amount": match[1], "currency": match[2]}

@@ -1,9 +1,14 @@
-"""What the codes mean, and what BambooHR says of a request that failed, in its own words where it has any."""
+"""The error codes and their meanings, and what BambooHR says about a request that failed."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spiffproxy_http.errors import NO_RESPONSE
-from spiffproxy_http.vendor import Refusal, Vendor
+from spiffproxy_http.vendor import Vendor, advise_retry, code_of_status
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Response
 
 ERRORS = {
     **NO_RESPONSE,
@@ -14,16 +19,22 @@ ERRORS = {
     "HttpError429": "there were more calls than BambooHR takes",
     "HttpError500": "BambooHR has a fault",
     "HttpError503": "BambooHR is busy, or there were more calls than it takes",
-    "UnexpectedAnswer": "the answer is not what BambooHR documents",
+    "UnexpectedAnswer": "the response is not what BambooHR documents",
 }
 PAY_RATE_ERRORS = {**ERRORS, "NoPayRate": "the employee has no pay rate, or whose key it is may not see it"}
-_ADVICE = {401, 403, 404}  # where what the code means says more than BambooHR
+# the statuses whose meaning says more than BambooHR's words
+EXPLAINED = {401, 403, 404}
 
 
-def _read_refusal(refusal: Refusal) -> tuple[str, list[str]]:
-    status, code = refusal.status, refusal.find_code(ERRORS)
-    words = [refusal.headers.get("x-bamboohr-error-message", "")[:1000], ERRORS[code] if status in _ADVICE else ""]
-    return code, [*words, refusal.say_when() if status in (429, 503) else ""]
+def explain(response: Response) -> tuple[str, list[str]]:
+    """Return the code of an error response, BambooHR's words, the meaning of the code, and when to try again."""
+    code = code_of_status(response.status, ERRORS)
+    words = [(response.headers.get("X-BambooHR-Error-Message") or "")[:1000]]
+    if response.status in EXPLAINED:
+        words.append(ERRORS[code])
+    if response.status in (429, 503):
+        words.append(advise_retry(response))
+    return code, words
 
 
-BAMBOOHR = Vendor("BambooHR", "; is CONNECTOR_PROXY_BAMBOOHR_URL right?", _read_refusal)
+BAMBOOHR = Vendor("BambooHR", "; is CONNECTOR_PROXY_BAMBOOHR_URL right?", explain)

@@ -1,11 +1,14 @@
-"""What the codes mean, and what CoinGecko says of a request that failed, in its own words where it has any."""
+"""The error codes and their meanings, and what CoinGecko says about a request that failed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spiffproxy_http.errors import NO_RESPONSE
-from spiffproxy_http.vendor import Refusal, Vendor
+from spiffproxy_http.vendor import Vendor, advise_retry, code_of_status, read_json
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Response
 
 ERRORS = {
     **NO_RESPONSE,
@@ -16,23 +19,30 @@ ERRORS = {
     "HttpError404": "there is no such coin",
     "HttpError429": "there were more calls than CoinGecko takes",
     "HttpError500": "CoinGecko has a fault",
-    "UnexpectedAnswer": "the answer is not what CoinGecko documents",
+    "UnexpectedAnswer": "the response is not what CoinGecko documents",
 }
-_PRO = "a Pro key is for CONNECTOR_PROXY_COINGECKO_URL=https://pro-api.coingecko.com/api/v3, a Demo key for the default"
+PRO_KEY = (
+    "a Pro key is for CONNECTOR_PROXY_COINGECKO_URL=https://pro-api.coingecko.com/api/v3, a Demo key for the default"
+)
 
 
-def _read_refusal(refusal: Refusal) -> tuple[str, list[str]]:
-    code = refusal.find_code(ERRORS)
-    more = {401: _PRO, 429: refusal.say_when()}
-    return code, [_read_words(refusal.body) or ERRORS[code], more.get(refusal.status, "")]
+def explain(response: Response) -> tuple[str, list[str]]:
+    """Return the code of an error response, CoinGecko's words or what the code means, and what to do."""
+    code = code_of_status(response.status, ERRORS)
+    words = [read_message(read_json(response)) or ERRORS[code]]
+    if response.status == 401:
+        words.append(PRO_KEY)
+    if response.status == 429:
+        words.append(advise_retry(response))
+    return code, words
 
 
-def _read_words(body: Any) -> str:
-    """Return what is wrong: `{"error": text}`, or `{"status": {"error_message": text}}`, by itself or as the error."""
+def read_message(body: Any) -> str:
+    """Return the message of an error: a string in `error`, or the `error_message` in `status`, also within `error`."""
     for name in ("error", "status", "error_message"):
         if isinstance(body, dict):
             body = body.get(name, body)
     return body[:1000] if isinstance(body, str) else ""
 
 
-COINGECKO = Vendor("CoinGecko", "; is CONNECTOR_PROXY_COINGECKO_URL right?", _read_refusal)
+COINGECKO = Vendor("CoinGecko", "; is CONNECTOR_PROXY_COINGECKO_URL right?", explain)

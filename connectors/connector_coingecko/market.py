@@ -1,24 +1,25 @@
-"""What the commands share: a question to CoinGecko, and its answer, the numbers as they came."""
+"""The base class of the commands. The numbers of CoinGecko are returned as they came."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connector_http.commands.get_request_v2 import GetRequestV2
-from spiffproxy_http.errors import RequestError
-from spiffproxy_http.vendor import VendorCommand
+from spiffproxy_http import HttpCommand, RequestError
 
 from connector_coingecko.errors import COINGECKO, ERRORS
 from connector_coingecko.parameters import check_key
 
-_URL = "https://api.coingecko.com/api/v3"
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
+
+URL = "https://api.coingecko.com/api/v3"
 
 
-class MarketCommand(VendorCommand):
-    """Commands are dataclasses that take a key, which CoinGecko does not insist on.
+class MarketCommand(HttpCommand):
+    """Commands are dataclasses that accept a key, which CoinGecko does not require.
 
-    :param api_key: of a Demo or a Pro plan; without one, CoinGecko takes few calls
+    :param api_key: of a Demo or a Pro plan; without a key, CoinGecko allows few calls
     """
 
     errors = ERRORS
@@ -26,39 +27,39 @@ class MarketCommand(VendorCommand):
     api_key: str | None
 
     @abstractmethod
-    def make_question(self) -> tuple[str, dict[str, str]]:
-        """Return the path and the query of what is asked; raise `RequestError`."""
+    def make_query(self) -> tuple[str, dict[str, str]]:
+        """Return the path and the query of the request; raise `RequestError`."""
 
     @abstractmethod
-    def check_answer(self, answer: Any) -> None:
-        """Raise `RequestError` where the answer is none, or has not what was asked for."""
+    def check_result(self, result: Any) -> None:
+        """Raise `RequestError` if the response is not documented, or something is missing from it."""
 
-    def run(self, config: Any, logs: list[str]) -> Any:
-        url = str(config.get("CONNECTOR_PROXY_COINGECKO_URL") or _URL).rstrip("/")
-        path, params = self.make_question()
+    def run(self, client: Client) -> Any:
+        url = str(client.config.get("CONNECTOR_PROXY_COINGECKO_URL") or URL).rstrip("/")
+        path, params = self.make_query()
         headers = {"Accept": "application/json"}
         key = check_key(self.api_key)
-        if key:  # nothing in a key says of which kind it is, but each has a host of its own
+        if key:  # nothing in a key says of which kind it is, but each kind has its own host
             headers["x-cg-pro-api-key" if "pro-api" in url else "x-cg-demo-api-key"] = key
-        answer = COINGECKO.ask(GetRequestV2(f"{url}/{path}", headers=headers, params=params), config, logs)
-        self.check_answer(answer)
-        return answer
+        result = COINGECKO.send(client, "GET", f"{url}/{path}", params=params, headers=headers)
+        self.check_result(result)
+        return result
 
 
-def check_prices(answer: Any, ids: str, currencies: str) -> None:
-    """Raise `RequestError` where one of the prices of the coins in the currencies is not there."""
-    if not isinstance(answer, dict) or not all(isinstance(prices, dict) for prices in answer.values()):
-        raise COINGECKO.refuse_answer()
+def check_prices(result: Any, ids: str, currencies: str) -> None:
+    """Raise `RequestError` if the price of one of the coins in one of the currencies is missing."""
+    if not isinstance(result, dict) or not all(isinstance(prices, dict) for prices in result.values()):
+        raise COINGECKO.unexpected_response()
     asked = [(coin.strip(), currency.strip()) for coin in ids.split(",") for currency in currencies.split(",")]
-    missing = [f"{coin} in {name}" for coin, name in asked if answer.get(coin.lower(), {}).get(name.lower()) is None]
+    missing = [f"{coin} in {name}" for coin, name in asked if result.get(coin.lower(), {}).get(name.lower()) is None]
     if missing:
         hint = 'a coin goes by its id at CoinGecko, such as "bitcoin", and not by its symbol'
         raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}; {hint}", 404)
 
 
-def check_market_data(answer: Any, date: str) -> None:
-    """Raise `RequestError` where there is a coin, but no price of that day."""
-    if not isinstance(answer, dict) or "id" not in answer:
-        raise COINGECKO.refuse_answer()
-    if not answer.get("market_data"):
-        raise RequestError("NoPrice", f"CoinGecko has no price of {answer['id']} of {date.strip()}", 404)
+def check_market_data(result: Any, date: str) -> None:
+    """Raise `RequestError` if there is a coin, but no price of that day."""
+    if not isinstance(result, dict) or "id" not in result:
+        raise COINGECKO.unexpected_response()
+    if not result.get("market_data"):
+        raise RequestError("NoPrice", f"CoinGecko has no price of {result['id']} of {date.strip()}", 404)

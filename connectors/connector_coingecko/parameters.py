@@ -1,4 +1,4 @@
-"""The parameters, checked: each raises `RequestError` that names the parameter where it is none."""
+"""The parameters, checked: each function raises `RequestError` that names an invalid one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from urllib.parse import quote
 
 from spiffproxy_http.errors import RequestError
-from spiffproxy_http.vendor import refuse_value
+from spiffproxy_http.vendor import invalid_value
 
 
 def check_names(parameter: str, value: Any, example: str) -> list[str]:
-    """Return the names in a text that has commas between them."""
+    """Return the names in a string with commas between them."""
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [""]
-    if not all(names) or not _is_unicode(value):
-        raise refuse_value(parameter, value, f'names with commas between them, such as "{example}"')
+    if not all(names) or not is_unicode(value):
+        raise invalid_value(parameter, value, f'names with commas between them, such as "{example}"')
     return names
 
 
 def check_id(value: Any) -> str:
-    """Return the id of a coin as it stands in a path."""
+    """Return the id of a coin, encoded for a path."""
     name = value.strip() if isinstance(value, str) else ""
-    if name in ("", ".", "..") or not _is_unicode(name):
-        raise refuse_value("id", value, 'the id that CoinGecko has for a coin, such as "bitcoin"')
+    if name in ("", ".", "..") or not is_unicode(name):
+        raise invalid_value("id", value, 'the id that CoinGecko has for a coin, such as "bitcoin"')
     return quote(name, safe="")
 
 
@@ -34,12 +34,12 @@ def check_date(value: Any) -> str:
     except ValueError:
         date = ""
     if not re.fullmatch("[0-9]{2}-[0-9]{2}-[0-9]{4}", date):  # strptime() takes "1-1-2025", and other digits
-        raise refuse_value("date", value, 'a day as dd-mm-yyyy, such as "30-12-2025"')
+        raise invalid_value("date", value, 'a day as dd-mm-yyyy, such as "30-12-2025"')
     return date
 
 
 def check_key(value: Any) -> str | None:
-    """Return the key, or None where there is none."""
+    """Return the key, or None without one."""
     if value is None or value == "":
         return None
     if isinstance(value, str) and re.fullmatch("[!-~]+", value.strip()):
@@ -47,6 +47,6 @@ def check_key(value: Any) -> str | None:
     raise RequestError("ValueError", "api_key is none; it takes a key of CoinGecko's, or nothing", 400)
 
 
-def _is_unicode(text: str) -> bool:
-    """Tell whether the text could be sent: JSON may hold half of a surrogate pair."""
+def is_unicode(text: str) -> bool:
+    """Return whether the text can be sent: JSON may hold half of a surrogate pair."""
     return not re.search("[\ud800-\udfff]", text)

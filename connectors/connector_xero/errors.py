@@ -1,13 +1,16 @@
-"""What the codes mean, and what Xero says of a request that failed, in its own words where it has any."""
+"""The error codes and their meanings, and what Xero says about a request that failed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spiffproxy_http.errors import NO_RESPONSE
-from spiffproxy_http.vendor import Refusal, Vendor
+from spiffproxy_http.vendor import Vendor, advise_retry, read_json
 
-# those of Xero's own that are kept; another is the HttpError of its status
+if TYPE_CHECKING:
+    from spiffproxy_http import Response
+
+# Xero's own codes that are kept; any other becomes the HttpError of its status
 XERO_ERRORS = {
     "ValidationException": "Xero does not take what it was sent; the message has its words",
     "PostDataInvalidException": "Xero cannot read what it was sent; the message has its words",
@@ -26,41 +29,48 @@ ERRORS = {
     "HttpError403": "whoever signed in may not do this, or not any more; sign in again",
     "HttpError429": "there were more calls than Xero takes",
     "HttpError<status>": "Xero answered with this status, 400 or above; the message has its words",
-    "UnexpectedAnswer": "the answer is not what Xero documents",
+    "UnexpectedAnswer": "the response is not what Xero documents",
 }
-_SIGN_IN = "sign in to Xero again in SpiffArena (Configuration, Authentications)"
-_ADVICE = {
-    "invalid_grant": f"the refresh token was used before, is too old, or was withdrawn; {_SIGN_IN}",
+SIGN_IN = "sign in to Xero again in SpiffArena (Configuration, Authentications)"
+ADVICE = {
+    "invalid_grant": f"the refresh token was used before, is too old, or was withdrawn; {SIGN_IN}",
     "invalid_client": "it does not know the client id, or the client secret is not that of the app",
-    "HttpError401": f"the access token is not valid for this; {_SIGN_IN}",
-    "HttpError403": f"who signed in may not do this, or not any more; {_SIGN_IN}",
+    "HttpError401": f"the access token is not valid for this; {SIGN_IN}",
+    "HttpError403": f"who signed in may not do this, or not any more; {SIGN_IN}",
 }
 
 
-def _read_refusal(refusal: Refusal) -> tuple[str, list[str]]:
-    status, code = refusal.status, f"HttpError{refusal.status}"
-    body = refusal.body if isinstance(refusal.body, dict) else {}
-    name = str(body.get("error") or body.get("Type"))  # as OAuth has it (RFC 6749 section 5.2), and as the API has it
+def explain(response: Response) -> tuple[str, list[str]]:
+    """Return the code of an error response, Xero's words, and what to do."""
+    status, code = response.status, f"HttpError{response.status}"
+    body = read_json(response)
+    if not isinstance(body, dict):
+        body = {}
+    name = str(body.get("error") or body.get("Type"))  # as in OAuth (RFC 6749 section 5.2), and as in the API
     if status in (400, 401) and name in XERO_ERRORS:
         code = name
-    words = [_read_words(body), _ADVICE.get(code, "")]
+    words = [read_message(body), ADVICE.get(code, "")]
     if status == 429:
-        problem = refusal.headers.get("x-rate-limit-problem", "request")
-        words.append(f"the {problem} limit is reached; {refusal.say_when()}")
+        problem = response.headers.get("X-Rate-Limit-Problem") or "request"
+        words.append(f"the {problem} limit is reached; {advise_retry(response)}")
     return code, words
 
 
-def _read_words(body: dict[str, Any]) -> str:
+def read_message(body: dict[str, Any]) -> str:
     """Return what is wrong with each element, else what the API says in general."""
-    errors = [error for element in _dicts(body.get("Elements")) for error in _dicts(element.get("ValidationErrors"))]
-    texts = [str(error.get("Message")) for error in errors] or [
-        str(body[name]) for name in ("Message", "Detail", "Title", "error", "Type") if body.get(name)
-    ][:1]
-    return "; ".join(texts)[:1000]
+    messages = []
+    for element in list_objects(body.get("Elements")):
+        for error in list_objects(element.get("ValidationErrors")):
+            messages.append(str(error.get("Message")))
+    if not messages:
+        for name in ("Message", "Detail", "Title", "error", "Type"):
+            if body.get(name):
+                return str(body[name])[:1000]
+    return "; ".join(messages)[:1000]
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def list_objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-XERO = Vendor("Xero", "; are CONNECTOR_PROXY_XERO_URL and CONNECTOR_PROXY_XERO_IDENTITY_URL right?", _read_refusal)
+XERO = Vendor("Xero", "; are CONNECTOR_PROXY_XERO_URL and CONNECTOR_PROXY_XERO_IDENTITY_URL right?", explain)

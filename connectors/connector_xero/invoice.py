@@ -1,4 +1,4 @@
-"""The invoice, as connector-xero makes it: one line, approved, due in a week."""
+"""The invoice, as connector-xero creates it: one line, approved, due in a week."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from datetime import date, timedelta
 from typing import Any
 
 from spiffproxy_http.errors import RequestError
-from spiffproxy_http.vendor import refuse_value
+from spiffproxy_http.vendor import invalid_value
 
-_DAYS = 7
+DAYS_UNTIL_DUE = 7
 
 
 def make_invoice(*, description: Any, contact_name: Any, contact_email: Any, amount: Any) -> dict[str, Any]:
-    """Return a sales invoice in the words of the accounting API; raise `RequestError` that names the parameter."""
+    """Return a sales invoice as the accounting API expects it; raise `RequestError` that names the parameter."""
     today = date.today()
     return {
         "Type": "ACCREC",
         "Contact": {
-            "Name": _check_text("contact_name", contact_name),
-            "EmailAddress": _check_text("contact_email", contact_email),
+            "Name": check_text("contact_name", contact_name),
+            "EmailAddress": check_text("contact_email", contact_email),
         },
         "Date": today.isoformat(),
-        "DueDate": (today + timedelta(days=_DAYS)).isoformat(),
+        "DueDate": (today + timedelta(days=DAYS_UNTIL_DUE)).isoformat(),
         "LineItems": [
             {
-                "Description": _check_text("description", description),
+                "Description": check_text("description", description),
                 "Quantity": 1,
-                "UnitAmount": _write_amount(amount),
+                "UnitAmount": format_amount(amount),
                 "AccountCode": "400",
                 "TaxType": "NONE",
             }
@@ -37,15 +37,15 @@ def make_invoice(*, description: Any, contact_name: Any, contact_email: Any, amo
     }
 
 
-def _check_text(parameter: str, value: Any) -> str:
+def check_text(parameter: str, value: Any) -> str:
     if not isinstance(value, str):
         raise RequestError("ValueError", f"{parameter} must be text, not {type(value).__name__}", 400)
     return value
 
 
-def _write_amount(amount: Any) -> str:
-    """Return the amount as text, which Xero takes too: a text stays what it is, digit for digit."""
+def format_amount(amount: Any) -> str:
+    """Return the amount as a string, which Xero accepts too: a string keeps every digit."""
     text = f"{amount:.4f}" if isinstance(amount, float) else str(amount).strip()  # Xero keeps four decimals
     if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,4})?", text):
-        raise refuse_value("amount", text, 'a number such as "1234.50", with four decimals at most')
+        raise invalid_value("amount", text, 'a number such as "1234.50", with four decimals at most')
     return text

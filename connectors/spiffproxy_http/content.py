@@ -1,102 +1,128 @@
-"""The answer: its body read within bounds, decompressed, decoded, and parsed by its content type."""
+"""The body of a response: read within bounds, decompressed, decoded, and parsed."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
-import re
 import socket
 import zlib
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.headers import parse_media_type
+from spiffproxy_http.responses import InvalidResponse
 from spiffproxy_http.xml import decode_xml, parse_xml
 
 if TYPE_CHECKING:
-    from email.message import Message
+    from spiffproxy_http.headers import Headers
+    from spiffproxy_http.responses import IncomingResponse
 
-    from spiffproxy_http.connections import Answer
-
-_CHUNK = 64 * 1024
-_GZIP = 16 + zlib.MAX_WBITS
-_MAX_MEMBERS = 1000  # of a gzip file; each costs, however small it is
+CHUNK_BYTES = 64 * 1024  # what zlib gets and returns at once: it takes twice the memory of that
+GZIP_WBITS = 16 + zlib.MAX_WBITS
+MAX_GZIP_MEMBERS = 1000  # each costs time, even an empty one
 
 
-def read_body(answer: Answer, limit: int, *, decompress: bool = True) -> bytes:
-    """Return the body, decompressed unless it is wanted as it came. Raise `RequestError`: `ReadTimeout`,
-    `ChunkedEncodingError` where it is cut short, `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes,
-    compressed or not.
+def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True) -> bytes:
+    """Return the body, decompressed unless the caller wants it as it came.
+
+    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `ContentDecodingError`, and
+    `ResponseTooLarge` above `limit` bytes, compressed or not.
     """
-    if answer.length is not None and answer.length > limit:
-        raise _too_large(limit)
+    if response.length is not None and response.length > limit:
+        raise too_large(limit)
     parts, size = [], 0
     try:
-        while not answer.isclosed() and (chunk := answer.read(_CHUNK)):
-            parts.append(chunk)
-            size += len(chunk)
+        for part in response.read_parts():
+            parts.append(part)
+            size += len(part)
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
     except socket.timeout:
         raise RequestError("ReadTimeout", "The answer did not arrive in time") from None
-    except (OSError, http.client.HTTPException):
-        raise _cut_short() from None
-    if answer.length:  # read() does not tell
-        raise _cut_short()
+    except (OSError, InvalidResponse):
+        raise cut_short() from None
     body = b"".join(parts)
     if not decompress:
         return body
-    for encoding in reversed(answer.headers.get("Content-Encoding", "").lower().split(",")):
+    for encoding in reversed(response.headers.get_list("Content-Encoding")):
         if body:
-            body = _decompress(body, encoding.strip(), limit)
+            body = decompress_body(body, encoding, limit)
     return body
 
 
-def _too_large(limit: int) -> RequestError:
+def too_large(limit: int) -> RequestError:
     message = f"The answer has more than {limit} bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
     return RequestError("ResponseTooLarge", message, 413)
 
 
-def _cut_short() -> RequestError:
+def cut_short() -> RequestError:
     return RequestError("ChunkedEncodingError", "The answer was cut short")
 
 
-def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+# --- Decompression ------------------------------------------------------------------------------------------------
+
+
+def decompress_body(body: bytes, encoding: str, limit: int) -> bytes:
+    """Return the body without a content encoding; one that is not known is left as it is."""
+    parts: list[bytes] = []
     if encoding in ("gzip", "x-gzip"):
-        wbits = _GZIP
-    elif encoding == "deflate":  # by RFC 9110 with the header of zlib, by many servers without
-        wbits = zlib.MAX_WBITS if body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0 else -zlib.MAX_WBITS
+        inflate_gzip(body, parts, limit)
+    elif encoding == "deflate":
+        # RFC 9110 means the format of zlib, whose header is a multiple of 31; many servers leave the header out
+        has_header = body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+        inflate(body, 0, parts, zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS, limit)
     else:
         return body
-    parts, size, position = [], 0, 0
-    for _ in range(_MAX_MEMBERS):
-        member = zlib.decompressobj(wbits)
-        while not member.eof:
-            chunk = body[position : position + _CHUNK]
-            try:
-                part = member.decompress(chunk, _CHUNK)  # zlib takes twice the memory of what it returns at once
-            except zlib.error as error:
-                raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
-            if not (chunk or part):
-                raise _cut_short()
-            position += len(chunk) - len(member.unused_data if member.eof else member.unconsumed_tail)
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-        if wbits != _GZIP or not body.startswith(b"\x1f\x8b", position):
-            return b"".join(parts)
-    raise RequestError("ContentDecodingError", f"The answer is made of more than {_MAX_MEMBERS} gzip members")
+    return b"".join(parts)
 
 
-def decode_text(body: bytes, headers: Message) -> str:
-    """Decode by the charset of the content type, or as UTF-8 where it is valid, or as latin-1."""
-    charset = _read_charset(headers)
+def inflate_gzip(body: bytes, parts: list[bytes], limit: int) -> None:
+    """Append the content of all members of a gzip file to `parts`; ignore what follows that is not a member."""
+    position = 0
+    for _ in range(MAX_GZIP_MEMBERS):
+        position = inflate(body, position, parts, GZIP_WBITS, limit)
+        if not body.startswith(b"\x1f\x8b", position):
+            return
+    raise RequestError("ContentDecodingError", f"The answer is made of more than {MAX_GZIP_MEMBERS} gzip members")
+
+
+def inflate(body: bytes, position: int, parts: list[bytes], wbits: int, limit: int) -> int:
+    """Append the content of the compressed stream at `position` to `parts`; return the position after it."""
+    size = sum(map(len, parts))
+    stream = zlib.decompressobj(wbits)
+    while not stream.eof:
+        chunk = body[position : position + CHUNK_BYTES]
+        try:
+            part = stream.decompress(chunk, CHUNK_BYTES)
+        except zlib.error as error:
+            encoding = "gzip" if wbits == GZIP_WBITS else "deflate"
+            raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
+        if not chunk and not part:
+            raise cut_short()
+        unread = stream.unused_data if stream.eof else stream.unconsumed_tail
+        position += len(chunk) - len(unread)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+    return position
+
+
+# --- Text, JSON and XML -------------------------------------------------------------------------------------------
+
+
+def find_charset(headers: Headers) -> str | None:
+    return parse_media_type(headers.get("Content-Type", ""))[1].get("charset") or None
+
+
+def decode_text(body: bytes, headers: Headers) -> str:
+    """Decode by the charset of the content type, else as UTF-8 if it is valid, else as latin-1."""
+    charset = find_charset(headers)
     if charset:
         try:
             return body.decode(charset, "replace")
-        except (LookupError, ValueError):  # no charset at all
+        except (LookupError, ValueError):  # there is no such charset
             pass
     try:
         return body.decode()
@@ -104,62 +130,47 @@ def decode_text(body: bytes, headers: Message) -> str:
         return body.decode("latin-1")
 
 
-def _read_charset(headers: Message) -> str | None:
-    try:
-        return headers.get_content_charset()
-    except ValueError:  # email's, of a parameter in numbered parts (RFC 2231)
-        return None
+def parse_body(body: bytes, headers: Headers) -> Any:
+    """Return JSON or XML as Python objects, everything else as `{"raw_response": …}`.
 
-
-def join_headers(headers: Message) -> dict[str, str]:
-    """Return the headers by name, repeated ones joined by a comma, folded ones in one line."""
-    names: dict[str, str] = {}
-    joined: dict[str, str] = {}
-    for name, value in headers.items():
-        first = names.setdefault(name.lower(), name)
-        line = re.sub(r"\r?\n[ \t]+", " ", value)
-        joined[first] = f"{joined[first]}, {line}" if first in joined else line
-    return joined
-
-
-def parse_body(body: bytes, headers: Message) -> Any:
-    """Return JSON or XML as what it holds, anything else as `{"raw_response": …}`.
-
-    Raises JSONDecodeError or ExpatError where it is not what the content type says.
+    Raises JSONDecodeError or ExpatError if the body is not what the content type says.
     """
-    content_type = headers.get("Content-Type", "").lower()
-    if body and "application/json" in content_type:
-        return _parse_json(body, headers)
-    if body and headers.get_content_type() in ("application/xml", "text/xml"):
+    content_type = headers.get("Content-Type", "")
+    if body and "application/json" in content_type.lower():
+        return parse_json(body, headers)
+    if body and parse_media_type(content_type)[0] in ("application/xml", "text/xml"):
         try:
-            return parse_xml(decode_xml(body, _read_charset(headers)))
+            return parse_xml(decode_xml(body, find_charset(headers)))
         except (LookupError, ValueError) as error:
             raise ExpatError(f"the charset is not what it says: {error}") from None
     return {"raw_response": decode_text(body, headers)}
 
 
-def _refuse_constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _read_float(text: str) -> float:
+def read_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"{text[:20]} is too large a number")
     return number
 
 
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_read_float).decode
+decode_json = json.JSONDecoder(parse_constant=refuse_constant, parse_float=read_float).decode
 
 
-def _parse_json(body: bytes, headers: Message) -> Any:
-    """Read UTF-8, UTF-16 or UTF-32, or what else the header names; nothing that could not be sent on as JSON."""
+def parse_json(body: bytes, headers: Headers) -> Any:
+    """Read JSON in UTF-8, UTF-16, UTF-32, or the charset of the content type.
+
+    Raises JSONDecodeError, also for NaN and for numbers that the proxy could not write as JSON again.
+    """
     try:
         text = body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
         text = decode_text(body, headers)
     try:
-        return _decode_json(text.removeprefix("\ufeff"))
+        return decode_json(text.removeprefix("\ufeff"))
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Where requests may go: the hosts that the operator allows, and never to a cloud's metadata by accident."""
+"""Where requests may go: to the hosts that the operator allows, and never to a cloud's metadata by accident."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from spiffproxy_http.errors import RequestError
 if TYPE_CHECKING:
     from spiffproxy_http.url import Url
 
-_Address = Union[IPv4Address, IPv6Address]
-_SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"
-# what answers here hands out the credentials of the machine that the proxy runs on
-_METADATA = {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
-_ENTRY = re.compile(
+Address = Union[IPv4Address, IPv6Address]
+SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"
+# the servers at these addresses give away the credentials of the machine that the proxy runs on
+METADATA_ADDRESSES = {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
+ENTRY = re.compile(
     r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)|(?P<plain>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 
 
-class _Rule(NamedTuple):
-    host: str | _Address | IPv4Network | IPv6Network  # a name may begin with `*.`
+class Rule(NamedTuple):
+    host: str | Address | IPv4Network | IPv6Network  # a name may begin with `*.`
     port: int | None
 
 
 class AllowedHosts:
-    """The hosts of the setting. A name or an address is compared with the host that the URL names, a network with
-    the address that the name leads to.
+    """The hosts of the setting. A name or an address is compared with the host in the URL, a network with the address
+    that the host resolves to.
     """
 
-    def __init__(self, rules: list[_Rule]) -> None:
+    def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
         self.has_networks = any(isinstance(rule.host, (IPv4Network, IPv6Network)) for rule in rules)
 
     def allow(self, url: Url, address: str | None) -> bool:
-        """Tell whether `url` may be asked at `address`; None where that is not known."""
+        """Return whether a request to `url` may go to `address`, which is None if it is not known."""
         numeric = read_address(address) if address else read_address(url.host)
         rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
-        if numeric in _METADATA and numeric not in rules and url.host not in rules:
+        if numeric in METADATA_ADDRESSES and numeric not in rules and url.host not in rules:
             return False
         if not self._rules:
             return True
-        return any(_matches(host, url.host, numeric) for host in rules)
+        return any(matches(host, url.host, numeric) for host in rules)
 
 
-def _matches(rule: str | _Address | IPv4Network | IPv6Network, host: str, address: _Address | None) -> bool:
+def matches(rule: str | Address | IPv4Network | IPv6Network, host: str, address: Address | None) -> bool:
     if isinstance(rule, str):
         return host == rule or (rule.startswith("*.") and host.endswith(rule[1:]))
     if isinstance(rule, (IPv4Network, IPv6Network)):
@@ -56,30 +56,33 @@ def _matches(rule: str | _Address | IPv4Network | IPv6Network, host: str, addres
 
 
 def refuse_host(host: str) -> RequestError:
-    return RequestError("HostNotAllowed", f"The proxy may not call {host} ({_SETTING})", 403)
+    return RequestError("HostNotAllowed", f"The proxy may not call {host} ({SETTING})", 403)
 
 
 @functools.lru_cache(maxsize=8)
 def read_allowed_hosts(text: str) -> AllowedHosts:
-    """Read the setting; raise `RequestError` that names it where it makes no sense."""
+    """Parse the setting; raise `RequestError` that names it if an entry is invalid."""
     rules = []
-    for entry in filter(None, (part.strip().lower() for part in text.split(","))):
+    for part in text.split(","):
+        entry = part.strip().lower()
+        if not entry:
+            continue
         try:
-            rules.append(_read_rule(entry))
+            rules.append(read_rule(entry))
         except ValueError:
-            raise RequestError("ValueError", f"{_SETTING}: {entry!r} is no name, address or network", 400) from None
+            raise RequestError("ValueError", f"{SETTING}: {entry!r} is no name, address or network", 400) from None
     return AllowedHosts(rules)
 
 
-def _read_rule(text: str) -> _Rule:
-    match = _ENTRY.fullmatch(text)
+def read_rule(text: str) -> Rule:
+    match = ENTRY.fullmatch(text)
     if not match:
         raise ValueError(text)
     host = match["bracketed"] or match["many"] or match["plain"]
-    return _Rule(_read_host(host.rstrip(".")), int(match["port"]) if match["port"] else None)
+    return Rule(read_rule_host(host.rstrip(".")), int(match["port"]) if match["port"] else None)
 
 
-def _read_host(text: str) -> str | _Address | IPv4Network | IPv6Network:
+def read_rule_host(text: str) -> str | Address | IPv4Network | IPv6Network:
     if "/" in text:
         return ip_network(text, strict=False)
     address = read_address(text)
@@ -89,8 +92,8 @@ def _read_host(text: str) -> str | _Address | IPv4Network | IPv6Network:
 
 
 @functools.lru_cache(maxsize=1024)
-def read_address(text: str) -> _Address | None:
-    """Return the address that a host spells, in whatever way the system would understand it, or None for a name."""
+def read_address(text: str) -> Address | None:
+    """Return the address that a host is, in any notation that the system understands, or None for a name."""
     try:
         address = ip_address(text.partition("%")[0].rstrip("."))
     except ValueError:

@@ -1,224 +1,228 @@
-"""The opener: urllib's chain of handlers, with those replaced that do not do the job."""
+"""Requests on their way: directly or through a proxy, on a new or an idle connection, and along redirects."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.client
-import re
 import socket
 import ssl
-import urllib.request
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from spiffproxy_http.connections import Answer, Connection, Stream, connect_tcp, take_idle, wrap_tls
+from spiffproxy_http.connections import Connection, Route, idle_connections
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.hosts import AllowedHosts, refuse_host
+from spiffproxy_http.proxies import Proxy, find_proxy
+from spiffproxy_http.request import Request
+from spiffproxy_http.responses import IncomingResponse, InvalidResponse
+from spiffproxy_http.sockets import connect_tcp, wrap_tls
 from spiffproxy_http.url import Url, parse_url
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
-_MAX_REDIRECTS = 30  # as many as `requests` follows
-_TWICE = {"GET", "HEAD", "PUT", "DELETE"}  # may be sent again where a kept connection turns out to be dead
+MAX_REDIRECTS = 30  # as many as `requests` follows
+MAX_REDIRECT_BODY_BYTES = 64 * 1024  # read, so that the connection can be used again
+# may be sent again if an idle connection turns out to be closed (RFC 9110 section 9.2.2)
+REPEATABLE_METHODS = {"GET", "HEAD", "PUT", "DELETE"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Call:
     """What the requests of one call of a command share."""
 
     deadline: float
-    allowed: AllowedHosts
-    logs: list[str] = field(default_factory=list)
-    follows: bool = True  # redirects
+    allowed_hosts: AllowedHosts
+    logs: list[str]
 
 
-class Hop(urllib.request.Request):
-    """One request of a call, as urllib's handlers know it, with its headers as they were written."""
-
-    method: str
-
-    def __init__(self, method: str, url: Url, written: dict[str, str], data: bytes | None, call: Call) -> None:
-        super().__init__(str(url), data, method=method)
-        self.url = url
-        self.written = written
-        self.body = data
-        self.call = call
-        self.redirects = 0
-        self.cookies: CookieJar | None = None
+# --- One request --------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def make_opener() -> urllib.request.OpenerDirector:
-    """Make the one opener of the process: for http and https alone, with the proxies that its environment names."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (_Proxy(), _Exchange(), _Redirect()):
-        opener.add_handler(handler)
-    return opener
-
-
-class _Proxy(urllib.request.ProxyHandler):
-    """Refuses proxies that are not spoken to in plain HTTP: their credentials must not go there either."""
-
-    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> None:  # noqa: A002 - the parent's names
-        if urllib.request.proxy_bypass(req.host):
-            return
-        if re.fullmatch(r"(http://)?[^/\s]+/?", proxy, re.IGNORECASE):
-            super().proxy_open(req, proxy, type)  # which changes the request
-            with contextlib.suppress(RequestError):
-                parse_url(f"http://{req.host}")
-                return
-        raise RequestError("ProxyError", f"{type.upper()}_PROXY is no URL of a proxy, http://host:port")
-
-
-class _Exchange(urllib.request.BaseHandler):
-    """Sends a request and returns the answer; urllib's own closes every connection and rewrites header names."""
-
-    def http_open(self, hop: Hop) -> Answer:
-        proxy = parse_url(f"http://{hop.host}") if hop.host != hop.url.netloc else None
-        route = (hop.url.origin, hop.host)
-        # where a proxy looks names up, or no address would make a difference, none is looked up here
-        if (proxy or not hop.call.allowed.has_networks) and not hop.call.allowed.allow(hop.url, None):
-            raise refuse_host(hop.url.host)
-        if hop.method in _TWICE:
-            connection = take_idle(route, lambda address: bool(proxy) or hop.call.allowed.allow(hop.url, address))
-            if connection:
-                answer = self._try_kept(connection, hop, proxy)
-                if answer:
-                    return answer
-        connection = _connect_through(proxy, hop, route) if proxy else _connect(hop, route)
-        try:
-            return _send(connection, hop, proxy)
-        except (OSError, http.client.HTTPException) as error:
-            connection.stream.disconnect()
-            raise _translate(error, hop.url) from None
-
-    https_open = http_open
-
-    def _try_kept(self, connection: Connection, hop: Hop, proxy: Url | None) -> Answer | None:
-        """Return None where the connection was closed before a byte of the answer came."""
-        try:
-            return _send(connection, hop, proxy)
-        except (OSError, http.client.HTTPException) as error:
-            connection.stream.disconnect()
-            if isinstance(error, socket.timeout) or connection.stream.received:
-                raise _translate(error, hop.url) from None
-            return None
-
-
-def _send(connection: Connection, hop: Hop, proxy: Url | None) -> Answer:
-    through = proxy is not None and hop.url.scheme == "http"  # with https there is a tunnel, and the proxy sees nothing
-    headers = {"host": ("Host", hop.url.netloc), **{name.lower(): (name, value) for name, value in hop.written.items()}}
-    if through and hop.has_header("Proxy-authorization"):
-        headers["proxy-authorization"] = ("Proxy-Authorization", str(hop.get_header("Proxy-authorization")))
-    cookies = [value for value in (headers.get("cookie", ("", ""))[1], hop.get_header("Cookie")) if value]
-    if cookies:
-        one_line = re.sub(r"[\r\n]+[ \t]*", " ", "; ".join(cookies))  # the header that set one may have been folded
-        headers["cookie"] = ("Cookie", one_line)
-    target = str(hop.url) if through else hop.url.target
-    if hop.body is not None or hop.method in ("POST", "PUT", "PATCH"):
-        headers["content-length"] = ("Content-Length", str(len(hop.body or b"")))
-    return connection.exchange(hop.method, target, list(headers.values()), hop.body, hop.call.deadline)
-
-
-def _connect(hop: Hop, route: tuple[Any, ...]) -> Connection:
-    url, deadline = hop.url, hop.call.deadline
-    sock, address = connect_tcp(url.host, url.port, deadline, lambda address: hop.call.allowed.allow(url, address))
-    if url.scheme == "https":
-        sock = wrap_tls(sock, url.host, deadline)
-    return Connection(Stream(sock), route, address)
-
-
-def _connect_through(proxy: Url, hop: Hop, route: tuple[Any, ...]) -> Connection:
-    """Connect to an HTTP proxy, and through it with CONNECT (RFC 9110 section 9.3.6) where TLS is to come."""
-    deadline = hop.call.deadline
+def send_request(request: Request, call: Call, cookies: str | None = None) -> tuple[Connection, IncomingResponse]:
+    """Send a request and return its response, the body unread, with the connection to finish or close after it."""
+    url = request.url
+    proxy = find_proxy(url)
+    # a name that a proxy looks up, or whose address makes no difference, is not looked up here
+    if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
+        raise refuse_host(url.host)
+    route = Route(url.origin, proxy.url.netloc if proxy else None)
+    if request.method in REPEATABLE_METHODS:
+        connection = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
+        if connection:
+            response = send_on_idle(connection, request, proxy, call, cookies)
+            if response:
+                return connection, response
+    connection = open_connection(url, proxy, route, call)
     try:
-        sock, _ = connect_tcp(proxy.host, proxy.port, deadline, lambda address: True)
+        return connection, send_on(connection, request, proxy, call, cookies)
+    except (OSError, InvalidResponse) as error:
+        connection.close()
+        raise translate_error(error, url) from None
+
+
+def send_on_idle(
+    connection: Connection, request: Request, proxy: Proxy | None, call: Call, cookies: str | None
+) -> IncomingResponse | None:
+    """Return None if the connection was closed before a byte of the response came."""
+    try:
+        return send_on(connection, request, proxy, call, cookies)
+    except (OSError, InvalidResponse) as error:
+        connection.close()
+        if isinstance(error, socket.timeout) or connection.stream.received:
+            raise translate_error(error, request.url) from None
+        return None
+
+
+def send_on(
+    connection: Connection, request: Request, proxy: Proxy | None, call: Call, cookies: str | None
+) -> IncomingResponse:
+    headers = {"host": ("Host", request.url.netloc)}
+    for name, value in request.headers.items():
+        headers[name.lower()] = (name, value)
+    target = request.url.target
+    if proxy and request.url.scheme == "http":  # with https there is a tunnel, and the proxy sees nothing
+        target = str(request.url)
+        if proxy.authorization:
+            headers["proxy-authorization"] = ("Proxy-Authorization", proxy.authorization)
+    if cookies:
+        own = headers.get("cookie", ("", ""))[1]
+        headers["cookie"] = ("Cookie", f"{own}; {cookies}" if own else cookies)
+    if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
+        headers["content-length"] = ("Content-Length", str(len(request.body or b"")))
+    return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
+
+
+def translate_error(error: Exception, url: Url) -> RequestError:
+    """Return the error of a request that was sent and has no response."""
+    if isinstance(error, socket.timeout):
+        return RequestError("ReadTimeout", f"{url.redacted()} did not answer in time")
+    if isinstance(error, ssl.SSLError):
+        return RequestError("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return RequestError("ConnectionError", f"{url.redacted()} gave no valid answer: {reason}")
+
+
+# --- New connections ----------------------------------------------------------------------------------------------
+
+
+def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> Connection:
+    """Connect directly or through the proxy, with TLS for https."""
+    address = None
+    if proxy is None:
+        allowed = call.allowed_hosts
+        sock, address = connect_tcp(url.host, url.port, call.deadline, lambda address: allowed.allow(url, address))
+    else:
+        sock = connect_to_proxy(proxy, call)
+        if url.scheme == "https":
+            open_tunnel(sock, url, proxy, route, call)
+    if url.scheme == "https":
+        sock = wrap_tls(sock, url.host, call.deadline)
+    return Connection(sock, route, address)
+
+
+def connect_to_proxy(proxy: Proxy, call: Call) -> socket.socket:
+    try:
+        return connect_tcp(proxy.url.host, proxy.url.port, call.deadline, lambda address: True)[0]
     except RequestError as error:
         raise RequestError("ProxyError", f"The HTTP proxy cannot be reached: {error}") from None
-    if hop.url.scheme == "http":
-        return Connection(Stream(sock), route, None)
-    tunnel = Connection(Stream(sock), route, None)
-    host = f"[{hop.url.host}]:{hop.url.port}" if ":" in hop.url.host else f"{hop.url.host}:{hop.url.port}"
-    headers = [("Host", host)]
-    if hop.has_header("Proxy-authorization"):
-        headers.append(("Proxy-Authorization", str(hop.get_header("Proxy-authorization"))))
+
+
+def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call: Call) -> None:
+    """Have the proxy connect to the host of the URL (CONNECT, RFC 9110 section 9.3.6); close the socket on failure."""
+    host = f"[{url.host}]:{url.port}" if ":" in url.host else f"{url.host}:{url.port}"
+    headers = {"Host": host}
+    if proxy.authorization:
+        headers["Proxy-Authorization"] = proxy.authorization
     try:
-        status = tunnel.exchange("CONNECT", host, headers, None, deadline).status
+        status = Connection(sock, route, None).send("CONNECT", host, headers, None, call.deadline).status
     except socket.timeout:
         sock.close()
         raise RequestError("ReadTimeout", "The HTTP proxy did not answer in time") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, InvalidResponse) as error:
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy broke off: {type(error).__name__}") from None
     if status != 200:
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy refused to connect to {host}: {status}")
-    return Connection(Stream(wrap_tls(sock, hop.url.host, deadline)), route, None)
 
 
-def _translate(error: Exception, url: Url) -> RequestError:
-    """Return the error of a request that was sent and has no answer."""
-    if isinstance(error, socket.timeout):
-        return RequestError("ReadTimeout", f"{url.shown()} did not answer in time")
-    if isinstance(error, ssl.SSLError):
-        return RequestError("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return RequestError("ConnectionError", f"{url.shown()} gave no valid answer: {reason}")
+# --- Redirects ----------------------------------------------------------------------------------------------------
 
 
-class _Redirect(urllib.request.BaseHandler):
-    """Follows redirects; urllib's own sends credentials to any host, and counts and reads them otherwise."""
-
-    def http_response(self, hop: Hop, answer: Answer) -> Answer:
-        location = answer.headers.get("Location") if answer.status in (301, 302, 303, 307, 308) else None
-        if not location or not hop.call.follows:
-            return answer
-        try:
-            answer.read(65536)  # read to its end, most likely, so that the connection can be kept
-        except socket.timeout as error:
-            raise _translate(error, hop.url) from None
-        except (OSError, http.client.HTTPException):
-            pass  # the headers have said where to go
-        finally:
-            answer.finish()
-        if hop.redirects == _MAX_REDIRECTS:
-            raise RequestError(
-                "TooManyRedirects", f"More than {_MAX_REDIRECTS} redirects, the last to {hop.url.shown()}"
+def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
+    """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
+    jar: CookieJar | None = None
+    cookies: str | None = None
+    for number in range(MAX_REDIRECTS + 1):
+        connection, response = send_request(request, call, cookies)
+        location = response.headers.get("Location")
+        if response.status not in (301, 302, 303, 307, 308) or not location:
+            return connection, response
+        discard_body(connection, response, request.url)
+        if number < MAX_REDIRECTS:
+            next_request = redirect(request, response.status, location)
+            call.logs.append(
+                f"{request.method} {request.url.redacted()}: {response.status} to {next_request.url.redacted()}"
             )
-        next_hop = _follow(hop, answer.status, location)
-        hop.call.logs.append(f"{hop.method} {hop.url.shown()}: {answer.status} to {next_hop.url.shown()}")
-        if hop.cookies is not None or "Set-Cookie" in answer.headers:
-            from http.cookiejar import CookieJar  # takes its time, and few redirects set a cookie
-
-            next_hop.cookies = hop.cookies or CookieJar()
-            next_hop.cookies.extract_cookies(answer, hop)
-            next_hop.cookies.add_cookie_header(next_hop)
-        return self.parent.open(next_hop)  # type: ignore[no-any-return]
-
-    https_response = http_response
+            if jar is not None or "Set-Cookie" in response.headers:
+                jar, cookies = exchange_cookies(jar, request.url, response, next_request.url)
+            request = next_request
+    raise RequestError("TooManyRedirects", f"More than {MAX_REDIRECTS} redirects, the last to {request.url.redacted()}")
 
 
-def _follow(hop: Hop, status: int, location: str) -> Hop:
-    with contextlib.suppress(UnicodeError):
-        location = location.encode("latin-1").decode()  # what http.client read as latin-1 is UTF-8, most likely
+def discard_body(connection: Connection, response: IncomingResponse, url: Url) -> None:
+    """Read the body of a redirect, or the start of a long one, and finish the connection."""
+    size = 0
     try:
-        target = urljoin(str(hop.url), location)
+        for part in response.read_parts():
+            size += len(part)
+            if size >= MAX_REDIRECT_BODY_BYTES:
+                break
+    except socket.timeout as error:
+        raise translate_error(error, url) from None
+    except (OSError, InvalidResponse):
+        pass  # the headers have said where to go
+    finally:
+        connection.finish(response)
+
+
+def redirect(request: Request, status: int, location: str) -> Request:
+    """Return the request that a redirect asks for; raise `RequestError` if its location is not a URL of http."""
+    with contextlib.suppress(UnicodeError):
+        location = location.encode("latin-1").decode()  # headers are read as latin-1, but this is UTF-8 most likely
+    try:
+        target = urljoin(str(request.url), location)
     except ValueError:
-        raise RequestError("InvalidURL", f"{hop.url.shown()} redirects to what is no URL", 400) from None
+        raise RequestError("InvalidURL", f"{request.url.redacted()} redirects to what is no URL", 400) from None
     url = parse_url(target)._replace(credentials=None)
-    method, body = hop.method, hop.body
-    dropped = set()
+    dropped = find_dropped_headers(request.url, url)
+    method, body = request.method, request.body
     if (status in (302, 303) and method != "HEAD") or (status == 301 and method == "POST"):
         method, body = "GET", None
         dropped |= {"content-type", "content-encoding", "content-language", "content-location"}
-    if url.origin != hop.url.origin:
-        dropped.add("host")
-        if (hop.url.origin, url.origin) != (("http", url.host, 80), ("https", url.host, 443)):
-            dropped |= {"authorization", "cookie"}
-    written = {name: value for name, value in hop.written.items() if name.lower() not in dropped}
-    next_hop = Hop(method, url, written, body, hop.call)
-    next_hop.redirects = hop.redirects + 1
-    return next_hop
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in dropped}
+    return replace(request, method=method, url=url, headers=headers, body=body)
+
+
+def find_dropped_headers(url: Url, next_url: Url) -> set[str]:
+    """Return the names of the headers that are for the first host alone."""
+    if url.origin == next_url.origin:
+        return set()
+    is_upgrade = url.origin == ("http", next_url.host, 80) and next_url.origin == ("https", next_url.host, 443)
+    return {"host"} if is_upgrade else {"host", "authorization", "cookie"}
+
+
+def exchange_cookies(
+    jar: CookieJar | None, url: Url, response: IncomingResponse, next_url: Url
+) -> tuple[CookieJar, str | None]:
+    """Store the cookies of a response; return the jar, and those that the next request has to send."""
+    # both take their time to import, and few redirects set a cookie
+    from http.cookiejar import CookieJar
+    from urllib.request import Request as CookieRequest
+
+    jar = CookieJar() if jar is None else jar
+    jar.extract_cookies(response, CookieRequest(str(url)))  # type: ignore[arg-type]
+    next_request = CookieRequest(str(next_url))
+    jar.add_cookie_header(next_request)
+    return jar, next_request.get_header("Cookie")

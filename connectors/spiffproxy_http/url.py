@@ -1,4 +1,4 @@
-"""The URL: read by RFC 3986, made fit for the wire, and shown without what is secret."""
+"""The URL: parsed by RFC 3986, encoded for the wire, and redacted for logs and messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from urllib.parse import quote, unquote, urlencode
 
 from spiffproxy_http.errors import RequestError
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986 appendix B; urlsplit() drops line breaks and differs between versions of Python
-_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
-_AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::(?P<port>[0-9]*))?", re.DOTALL)
-_LABEL = re.compile("[a-z0-9_-]{1,63}")
-_SAFE = "!$&'()*+,/:;=?@[]~%"  # what `requests` leaves alone, too
-_FINE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
+URL_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::(?P<port>[0-9]*))?", re.DOTALL)
+LABEL = re.compile("[a-z0-9_-]{1,63}")
+SAFE_CHARACTERS = "!$&'()*+,/:;=?@[]~%"  # which `requests` does not encode either
+NOTHING_TO_QUOTE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
 
 
 class Url(NamedTuple):
-    """Where a request goes. `credentials` are the user and password that the URL held, or None."""
+    """Where a request goes. `credentials` are the user and password in the URL, or None."""
 
     scheme: str
     host: str  # in lower case and ASCII; an IPv6 address without its brackets
@@ -30,65 +31,64 @@ class Url(NamedTuple):
 
     @property
     def netloc(self) -> str:
-        """Host and port as they stand in a URL and in the Host header."""
+        """Host and port, as in a URL and in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What tells one server from another (RFC 6454)."""
+        """What distinguishes one server from another (RFC 6454)."""
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}{self.target}"
 
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """Return the URL for logs and messages: without user, password and query."""
         return str(self).partition("?")[0]
 
 
-_PORTS = {"http": 80, "https": 443}
-
-
 def parse_url(text: Any) -> Url:
-    """Raise `RequestError` with the codes of `requests` where `text` is no http or https URL."""
+    """Return the URL; raise `RequestError` with the codes of `requests` if `text` is not an http or https URL."""
     if not isinstance(text, str):
         raise RequestError("InvalidURL", f"The URL must be text, not {type(text).__name__}", 400)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise RequestError("InvalidURL", "The URL holds half of a surrogate pair", 400) from None
-    match = _PARTS.fullmatch(text.strip())
+    match = URL_PARTS.fullmatch(text.strip())
     scheme, authority, path, query = match.groups() if match else (None, None, "", None)
     if not scheme:
         raise RequestError("MissingSchema", "The URL has no scheme; write https:// in front of it", 400)
     scheme = scheme.lower()
-    if scheme not in _PORTS:
+    if scheme not in DEFAULT_PORTS:
         raise RequestError(
             "InvalidSchema", f"The URL begins with {scheme[:20]!r}, and not with http:// or https://", 400
         )
-    parts = _AUTHORITY.fullmatch(authority or "")
+    parts = AUTHORITY.fullmatch(authority or "")
     if not parts:
         raise RequestError("InvalidURL", "The URL names no host, or more than a host and a port", 400)
     user, _, password = (parts["user"] or "").partition(":")
     credentials = (unquote(user), unquote(password)) if parts["user"] else None
-    target = _quote(path or "/") + (f"?{_quote(query)}" if query else "")
-    return Url(scheme, _encode_host(parts["host"]), _read_port(parts["port"], scheme), target, credentials)
+    target = percent_encode(path or "/") + (f"?{percent_encode(query)}" if query else "")
+    return Url(scheme, encode_host(parts["host"]), read_port(parts["port"], scheme), target, credentials)
 
 
 def add_params(url: Url, params: Any) -> Url:
-    """Put `params` behind the query that the URL has; values may be lists, null ones are left out."""
+    """Append `params` to the query of the URL. A list repeats its name; null values are left out."""
     if not params:
         return url
     if not isinstance(params, dict):
         raise RequestError("ValueError", f"params must be an object, not {type(params).__name__}", 400)
     pairs = list_pairs("params", params)
-    sign = "&" if "?" in url.target else "?"
-    return url._replace(target=url.target + sign + _urlencode(pairs)) if pairs else url
+    if not pairs:
+        return url
+    separator = "&" if "?" in url.target else "?"
+    return url._replace(target=url.target + separator + encode_pairs(pairs))
 
 
 def list_pairs(parameter: str, values: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return names and values as they are URL-encoded: a list repeats its name, what is null is left out."""
+    """Return names and values to URL-encode: a list repeats its name, null values are left out."""
     pairs = []
     for name, value in values.items():
         for item in value if isinstance(value, list) else [value]:
@@ -100,42 +100,46 @@ def list_pairs(parameter: str, values: dict[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _urlencode(pairs: list[tuple[str, Any]]) -> str:
+def encode_pairs(pairs: list[tuple[str, Any]]) -> str:
     try:
         return urlencode(pairs)
     except UnicodeEncodeError:
         raise RequestError("InvalidURL", "params hold half of a surrogate pair", 400) from None
 
 
-def _quote(text: str) -> str:
-    """Percent-encode what may not stand in a path or query; valid escapes stay as they are, a lone % does not."""
-    if _FINE.fullmatch(text):
+def percent_encode(text: str) -> str:
+    """Percent-encode what a path or query may not contain. Valid escapes stay as they are; a lone % is encoded."""
+    if NOTHING_TO_QUOTE.fullmatch(text):
         return text
-    return quote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", text), safe=_SAFE)
+    return quote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", text), safe=SAFE_CHARACTERS)
 
 
 @functools.lru_cache(maxsize=1024)
-def _encode_host(host: str) -> str:
-    """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s stays one)."""
+def encode_host(host: str) -> str:
+    """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s is kept)."""
     if host.startswith("["):
-        return _read_ipv6(host[1:-1])
-    # the dots of other scripts are dots; what lower case makes of a letter may have to be composed again
+        return read_ipv6(host[1:-1])
+    # NFKC turns the dots of other scripts into dots; a letter in lower case may have to be composed again
     host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower()).replace("\u3002", ".")
-    labels = [x if x.isascii() else "xn--" + x.encode("punycode").decode() for x in host.split(".")]
-    if not all(map(_LABEL.fullmatch, labels[:-1] if labels[-1] == "" else labels)) or labels == [""]:
+    labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in host.split(".")]
+    checked = labels[:-1] if labels[-1] == "" else labels  # the name may end with a dot
+    if not checked or not all(LABEL.fullmatch(label) for label in checked):
         raise RequestError("InvalidURL", "The URL's host is no name that DNS could know", 400)
     return ".".join(labels)
 
 
-def _read_ipv6(text: str) -> str:
+def read_ipv6(text: str) -> str:
     try:
         return str(IPv6Address(text))
     except ValueError:
         raise RequestError("InvalidURL", "The URL's host is no IPv6 address", 400) from None
 
 
-def _read_port(text: str | None, scheme: str) -> int:
-    port = int(text[-9:]) if text and len(text.lstrip("0")) < 6 else _PORTS[scheme] if not text else 0
-    if not 1 <= port <= 65535:
+def read_port(text: str | None, scheme: str) -> int:
+    """Return the port in the URL, else that of the scheme."""
+    if not text:
+        return DEFAULT_PORTS[scheme]
+    digits = text.lstrip("0")
+    if not digits or len(digits) > 5 or int(digits) > 65535:
         raise RequestError("InvalidURL", "The URL's port is none: it must be from 1 to 65535", 400)
-    return port
+    return int(digits)

@@ -6,10 +6,10 @@ import re
 from typing import Any
 from xml.parsers import expat
 
-_MAX_DEPTH = 200  # what JSON and the readers of this result bear; expat has no limit
+MAX_DEPTH = 200  # which JSON and its readers can take; expat has no limit
 
 
-class _Builder:
+class TreeBuilder:
     """The handlers of an expat parser. `root` is the result."""
 
     def __init__(self) -> None:
@@ -18,8 +18,8 @@ class _Builder:
         self._texts: list[list[str]] = [[]]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._elements) > _MAX_DEPTH:
-            raise expat.ExpatError(f"more than {_MAX_DEPTH} elements within each other")
+        if len(self._elements) > MAX_DEPTH:
+            raise expat.ExpatError(f"more than {MAX_DEPTH} elements within each other")
         self._elements.append({f"@{key}": value for key, value in attributes.items()})
         self._texts.append([])
 
@@ -58,9 +58,9 @@ def decode_xml(body: bytes, charset: str | None) -> str:
 
 
 def parse_xml(text: str) -> dict[str, Any]:
-    """Return the document as a dict with its root element; raise ExpatError where it is none that is read here."""
-    builder = _Builder()
-    parser = expat.ParserCreate("utf-8")  # which goes before what the document declares
+    """Return the document as a dict with its root element; raise ExpatError if it is invalid, or declares entities."""
+    builder = TreeBuilder()
+    parser = expat.ParserCreate("utf-8")  # which overrides what the document declares
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end

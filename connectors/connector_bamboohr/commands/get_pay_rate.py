@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector_bamboohr.employee import EmployeeCommand, add_amount
 from connector_bamboohr.errors import PAY_RATE_ERRORS
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -20,5 +23,5 @@ class GetPayRate(EmployeeCommand):
     def list_fields(self) -> str:
         return "payRate"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
-        return add_amount(super().run(config, logs))
+    def run(self, client: Client) -> dict[str, Any]:
+        return add_amount(super().run(client))

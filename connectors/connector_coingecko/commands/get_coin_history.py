@@ -19,9 +19,9 @@ class GetCoinHistory(MarketCommand):
     date: str
     api_key: str | None = None
 
-    def make_question(self) -> tuple[str, dict[str, str]]:
+    def make_query(self) -> tuple[str, dict[str, str]]:
         # localization would be the coin's name in some thirty languages
         return f"coins/{check_id(self.id)}/history", {"date": check_date(self.date), "localization": "false"}
 
-    def check_answer(self, answer: Any) -> None:
-        check_market_data(answer, self.date)
+    def check_result(self, result: Any) -> None:
+        check_market_data(result, self.date)

@@ -19,10 +19,10 @@ class GetPrice(MarketCommand):
     vs_currencies: str
     api_key: str | None = None
 
-    def make_question(self) -> tuple[str, dict[str, str]]:
+    def make_query(self) -> tuple[str, dict[str, str]]:
         ids = check_names("ids", self.ids, "bitcoin,ethereum")
         currencies = check_names("vs_currencies", self.vs_currencies, "usd,eur")
         return "simple/price", {"ids": ",".join(ids), "vs_currencies": ",".join(currencies)}
 
-    def check_answer(self, answer: Any) -> None:
-        check_prices(answer, self.ids, self.vs_currencies)
+    def check_result(self, result: Any) -> None:
+        check_prices(result, self.ids, self.vs_currencies)

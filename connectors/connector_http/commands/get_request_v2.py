@@ -3,14 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spiffproxy_http.request import RequestV2
+from spiffproxy_http.request_commands import RequestV2
 
 from connector_http.errors import GET_ERRORS
 
 
 @dataclass(repr=False)
 class GetRequestV2(RequestV2):
-    """Send a GET request and return the answer, JSON and XML as what they hold."""
+    """Send a GET request and return the response, JSON and XML as objects."""
 
     method = "GET"
     errors = GET_ERRORS

@@ -3,14 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spiffproxy_http.request import RequestV2
+from spiffproxy_http.request_commands import RequestV2
 
 from connector_http.errors import HEAD_ERRORS
 
 
 @dataclass(repr=False)
 class HeadRequestV2(RequestV2):
-    """Send a HEAD request and return the headers of the answer, if they are asked for."""
+    """Send a HEAD request and return the headers of the response if they are asked for."""
 
     method = "HEAD"
     errors = HEAD_ERRORS

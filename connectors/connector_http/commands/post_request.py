@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spiffproxy_http.request import Request
+from spiffproxy_http.request_commands import RequestV1
 
 
 @dataclass(repr=False)
-class PostRequest(Request):
-    """Send a POST request and return the text of the answer."""
+class PostRequest(RequestV1):
+    """Send a POST request and return the text of the response."""
 
     method = "POST"
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spiffproxy_http.request import RequestV2
+from spiffproxy_http.request_commands import RequestV2
 
 from connector_http.errors import DATA_ERRORS
 
 
 @dataclass(repr=False)
 class PostRequestV2(RequestV2):
-    """Send a POST request and return the answer, JSON and XML as what they hold."""
+    """Send a POST request and return the response, JSON and XML as objects."""
 
     method = "POST"
     errors = DATA_ERRORS

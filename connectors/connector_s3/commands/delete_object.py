@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector_s3.errors import OBJECT_ERRORS
-from connector_s3.objects import S3Command, refuse_answer
+from connector_s3.objects import S3Command, unexpected_response
 from connector_s3.parameters import read_key
 from connector_s3.signature import encode_path
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -24,8 +27,8 @@ class DeleteObject(S3Command):
     session_token: str | None = None
     addressing_style: str | None = "auto"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, client: Client) -> dict[str, Any]:
         key = read_key(self.key)
-        if self.ask("DELETE", f"/{encode_path(key)}", config, logs).body:  # S3's has none; a page to log in is one
-            raise refuse_answer()
+        if self.send_signed(client, "DELETE", f"/{encode_path(key)}").body:  # S3 sends none; a login page is one
+            raise unexpected_response()
         return {"bucket": self.bucket, "key": key}

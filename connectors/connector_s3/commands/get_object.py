@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector_s3.errors import GET_ERRORS
 from connector_s3.objects import S3Command, read_etag
 from connector_s3.parameters import read_key
 from connector_s3.signature import encode_path
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -25,18 +28,18 @@ class GetObject(S3Command):
     session_token: str | None = None
     addressing_style: str | None = "auto"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, client: Client) -> dict[str, Any]:
         key = read_key(self.key)
-        answer = self.ask("GET", f"/{encode_path(key)}", config, logs)
-        content_type = answer.headers.get("Content-Type", "")
+        response = self.send_signed(client, "GET", f"/{encode_path(key)}")
+        content_type = response.headers.get("Content-Type") or ""
         return {  # the first three are what an attachment of the smtp connector takes
             "filename": key.rpartition("/")[2],
             "mimetype": content_type.partition(";")[0].strip(),
-            "content_base64": base64.b64encode(answer.body).decode(),
+            "content_base64": base64.b64encode(response.body).decode(),
             "content_type": content_type,
             "bucket": self.bucket,
             "key": key,
-            "size": len(answer.body),
-            "etag": read_etag(answer),
-            "last_modified": answer.headers.get("Last-Modified"),
+            "size": len(response.body),
+            "etag": read_etag(response),
+            "last_modified": response.headers.get("Last-Modified"),
         }

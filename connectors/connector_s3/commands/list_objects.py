@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector_s3.objects import S3Command, read_listing, read_xml
 from connector_s3.parameters import read_max_keys, read_text
 from connector_s3.signature import encode_query
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -30,7 +33,7 @@ class ListObjects(S3Command):
     session_token: str | None = None
     addressing_style: str | None = "auto"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, client: Client) -> dict[str, Any]:
         names = ("prefix", "delimiter", "continuation_token")
         given = {name.replace("_", "-"): read_text(name, getattr(self, name)) for name in names}
         query = {
@@ -39,4 +42,5 @@ class ListObjects(S3Command):
             "max-keys": str(read_max_keys(self.max_keys)),
             **{name: value for name, value in given.items() if value},
         }
-        return read_listing(read_xml(self.ask("GET", f"/?{encode_query(query)}", config, logs), "ListBucketResult"))
+        response = self.send_signed(client, "GET", f"/?{encode_query(query)}")
+        return read_listing(read_xml(response, "ListBucketResult"))

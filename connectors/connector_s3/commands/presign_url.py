@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connector_s3.endpoint import find_bucket, read_signer
 from connector_s3.errors import PRESIGN_ERRORS
 from connector_s3.objects import S3Command
 from connector_s3.parameters import read_key, read_method, read_seconds
 from connector_s3.signature import encode_path
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -32,10 +34,10 @@ class PresignUrl(S3Command):
     session_token: str | None = None
     addressing_style: str | None = "auto"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
-        """Return the URL, which asks nobody: whoever has it may do that one thing."""
-        url = find_bucket(self, config)
+    def run(self, client: Client) -> dict[str, Any]:
+        """Return the URL; nothing is sent to make it."""
+        url = self.find_bucket(client.config)
         path = f"{url.target}/{encode_path(read_key(self.key))}"
         method, seconds = read_method(self.method), read_seconds(self.expires_in)
-        target = read_signer(self, config).presign(method, url.netloc, path, seconds, datetime.now(timezone.utc))
+        target = self.read_signer(client.config).presign(method, url.netloc, path, seconds, datetime.now(timezone.utc))
         return {"url": str(url._replace(target=target)), "method": method, "expires_in": seconds}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connector_s3.errors import PUT_ERRORS
 from connector_s3.objects import S3Command, read_etag
 from connector_s3.parameters import read_file_data, read_header, read_key
 from connector_s3.signature import encode_path
+
+if TYPE_CHECKING:
+    from spiffproxy_http import Client
 
 
 @dataclass(repr=False)
@@ -30,10 +33,10 @@ class PutObject(S3Command):
     session_token: str | None = None
     addressing_style: str | None = "auto"
 
-    def run(self, config: Any, logs: list[str]) -> dict[str, Any]:
+    def run(self, client: Client) -> dict[str, Any]:
         key = read_key(self.key)
         data, type_of_data = read_file_data(self.file_data)
         content_type = read_header("content_type", self.content_type or type_of_data) or "application/octet-stream"
         headers = {"Content-Type": content_type}
-        answer = self.ask("PUT", f"/{encode_path(key)}", config, logs, headers=headers, data=data)
-        return {"bucket": self.bucket, "key": key, "size": len(data), "etag": read_etag(answer)}
+        response = self.send_signed(client, "PUT", f"/{encode_path(key)}", headers=headers, data=data)
+        return {"bucket": self.bucket, "key": key, "size": len(data), "etag": read_etag(response)}

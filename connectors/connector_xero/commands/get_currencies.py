@@ -1,14 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from connector_http.commands.get_request_v2 import GetRequestV2
+from typing import Any
 
 from connector_xero.accounting import AccountingCommand
-
-if TYPE_CHECKING:
-    from spiffproxy_http.request import RequestV2
 
 
 @dataclass(repr=False)
@@ -19,5 +14,5 @@ class GetCurrencies(AccountingCommand):
 
     access_token: Any
 
-    def make_request(self, url: str) -> RequestV2:
-        return GetRequestV2(url, params={"order": "Code ASC"})
+    def make_request(self) -> dict[str, Any]:
+        return {"method": "GET", "params": {"order": "Code ASC"}}

@@ -1,0 +1,139 @@
+"""The client: the requests of one call of a command, and their responses."""
+
+from __future__ import annotations
+
+import time
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any
+
+from spiffproxy_http.content import decode_text, parse_json, read_body
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import read_allowed_hosts
+from spiffproxy_http.request import UNSET, Request, build_request
+from spiffproxy_http.transport import Call, send_following_redirects, send_request
+
+if TYPE_CHECKING:
+    from spiffproxy_http.headers import Headers
+
+TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
+SECONDS_BETWEEN_ATTEMPTS = 1
+MAX_RESPONSE_BYTES = 64 * 1024**2
+MAX_QUOTED_BYTES = 1000  # of a response, in a message
+RETRYABLE_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError"}
+
+
+class Response:
+    """A response: `status`, `headers` (`get`, `get_all`, `items`; names in any case of letters) and `body` (bytes)."""
+
+    def __init__(self, request: Request, status: int, headers: Headers, body: bytes) -> None:
+        self._request = request
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} to {self._request}>"
+
+    @property
+    def text(self) -> str:
+        """The body, decoded by the charset of its content type, else as UTF-8, else as latin-1."""
+        return decode_text(self.body, self.headers)
+
+    def json(self) -> Any:
+        """Return the body, parsed as JSON whatever its content type; raise `RequestError` (`JSONDecodeError`).
+
+        The message does not quote the body: a response that is not an error may hold secrets.
+        """
+        try:
+            return parse_json(self.body, self.headers)
+        except JSONDecodeError as error:
+            message = f"{self._request} answered {self.status}, JSONDecodeError: {error}"
+            raise RequestError("JSONDecodeError", message, self.status) from None
+
+    def to_error(self, error_code: str, problem: str = "") -> RequestError:
+        """Return an error with the status of the response, whose message quotes the start of the body."""
+        start = decode_text(self.body[:MAX_QUOTED_BYTES], self.headers)
+        message = f"{self._request} answered {self.status}{problem}: {start}"
+        return RequestError(error_code, message, self.status, self)
+
+
+class Client:
+    """Sends the requests of one call of a command, by the rules of the operator.
+
+    Its clock starts when it is created: all of its requests together take at most `CONNECTOR_PROXY_HTTP_TIMEOUT`
+    seconds (40 unless set), or `seconds` if that is less. `config` is the configuration that the command received;
+    `logs` has a line for each attempt and each redirect, without query strings.
+    """
+
+    def __init__(self, config: Any, *, seconds: float | None = None) -> None:
+        self.config = config
+        self.logs: list[str] = []
+        timeout = float(config.get("CONNECTOR_PROXY_HTTP_TIMEOUT") or TIMEOUT_SECONDS)
+        if seconds is not None:
+            timeout = min(timeout, seconds)
+        allowed_hosts = read_allowed_hosts(str(config.get("CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS") or ""))
+        self._call = Call(time.monotonic() + timeout, allowed_hosts, self.logs)
+        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_RESPONSE_BYTES)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, Any] | None = None,
+        json: Any = UNSET,
+        form: dict[str, Any] | None = None,
+        data: bytes | str | None = None,
+        basic_auth: tuple[str, str] | None = None,
+        follow_redirects: bool = False,
+        decompress: bool = True,
+        attempts: int = 1,
+    ) -> Response:
+        """Send a request and return the response. Raise `RequestError` if there is none, or its status is 300 or above.
+
+        `params` are appended to the query of the URL. The body is `json` (None is sent as null), `form` (URL-encoded),
+        `data` (as it is, without a content type; a string as UTF-8), or none of them. In `params` and `form` a list
+        repeats its name, and None leaves it out. Redirects are not followed unless asked for: keys and tokens are for
+        one host. `attempts` is how often to send while the upstream fails, one second apart, as the time allows.
+        """
+        try:
+            body = {"json": json, "form": form, "data": data}
+            request = build_request(method, url, params=params, headers=headers, basic_auth=basic_auth, **body)
+        except RequestError as error:
+            self.logs.append(f"{method}: {error.error_code}")
+            raise
+        attempt = 1
+        while True:
+            try:
+                response = self._exchange(request, follow_redirects=follow_redirects, decompress=decompress)
+                self.check(response)
+            except RequestError as error:
+                self.logs.append(f"{request}, attempt {attempt} of {attempts}: {error.error_code}")
+                if attempt >= attempts or not self._may_retry(error):
+                    raise
+            else:
+                self.logs.append(f"{request}, attempt {attempt} of {attempts}: HTTP {response.status}")
+                return response
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+            attempt += 1
+
+    def check(self, response: Response) -> None:
+        """Raise `RequestError` if the response is an error. A subclass may have other rules."""
+        if response.status >= 300:
+            raise response.to_error(f"HttpError{response.status}")
+
+    def _exchange(self, request: Request, *, follow_redirects: bool, decompress: bool) -> Response:
+        send = send_following_redirects if follow_redirects else send_request
+        connection, incoming = send(request, self._call)
+        try:
+            body = read_body(incoming, self._max_bytes, decompress=decompress)
+        finally:
+            connection.finish(incoming)
+        return Response(request, incoming.status, incoming.headers, body)
+
+    def _may_retry(self, error: RequestError) -> bool:
+        """Return whether another attempt may succeed, and there is time for it."""
+        has_time = self._call.deadline - time.monotonic() > SECONDS_BETWEEN_ATTEMPTS
+        is_retryable = error.error_code in RETRYABLE_CODES or error.error_code.startswith("HttpError5")
+        return has_time and is_retryable

@@ -1,0 +1,79 @@
+"""Response headers as the client keeps them, and the headers that an author may send."""
+
+from __future__ import annotations
+
+import base64
+import re
+import wsgiref.headers
+from typing import Any
+
+from spiffproxy_http.errors import RequestError
+
+NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# a parameter of a media type (RFC 9110 section 5.6.6): name, value with quotes, value without quotes
+PARAMETER = re.compile(rf';\s*({NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+# headers that belong to one connection, or that the client sets itself
+DROPPED_HEADERS = re.compile("content-length|transfer-encoding|te|upgrade|proxy-.*")
+
+
+class Headers(wsgiref.headers.Headers):
+    """The headers of a response: `get`, `get_all` and `items`, with names in any case of letters."""
+
+    def get_all(self, name: str, default: Any = None) -> Any:
+        """Return the values of all headers of that name, or `default`, as http.cookiejar needs it."""
+        return super().get_all(name) or ([] if default is None else default)
+
+    def get_list(self, name: str) -> list[str]:
+        """Return the elements of a header that is a list (RFC 9110 section 5.6.1), in lower case."""
+        elements = ",".join(self.get_all(name)).lower().split(",")
+        return [element.strip() for element in elements if element.strip()]
+
+
+def join_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers by name, repeated ones joined by a comma."""
+    first_names: dict[str, str] = {}
+    joined: dict[str, str] = {}
+    for name, value in headers.items():
+        first_name = first_names.setdefault(name.lower(), name)
+        joined[first_name] = f"{joined[first_name]}, {value}" if first_name in joined else value
+    return joined
+
+
+def parse_media_type(value: str) -> tuple[str, dict[str, str]]:
+    """Return the media type in lower case, and its parameters by their names in lower case.
+
+    `Text/HTML; Charset="utf-8"` is `("text/html", {"charset": "utf-8"})`. The first of equal names counts.
+    """
+    parameters: dict[str, str] = {}
+    for name, quoted, plain in PARAMETER.findall(value):
+        parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain.strip())
+    return value.partition(";")[0].strip().lower(), parameters
+
+
+def check_headers(headers: Any) -> dict[str, str]:
+    """Return the headers to send, without those that only the client may set; raise `InvalidHeader`."""
+    if headers is not None and not isinstance(headers, dict):
+        raise RequestError("InvalidHeader", f"headers must be an object, not {type(headers).__name__}", 400)
+    checked = {}
+    for name, value in (headers or {}).items():
+        if not re.fullmatch(NAME, name):
+            raise RequestError("InvalidHeader", f"{name!r} is no name of a header", 400)
+        if value is None or DROPPED_HEADERS.fullmatch(name.lower()):
+            continue
+        if not isinstance(value, str):
+            raise RequestError("InvalidHeader", f"The header {name} must be text, not {type(value).__name__}", 400)
+        if re.search(r"[\r\n\0]|[^\0-\xff]", value):
+            message = f"The header {name} holds a line break, or a letter beyond latin-1"
+            raise RequestError("InvalidHeader", message, 400)
+        checked[name] = value.strip()
+    return checked
+
+
+def encode_basic_auth(user: str, password: str) -> str:
+    """Return the value of `Authorization`, in latin-1 if it can be, as `requests` does, else in UTF-8."""
+    credentials = f"{user}:{password}"
+    try:
+        octets = credentials.encode("latin-1")
+    except UnicodeEncodeError:
+        octets = credentials.encode("utf-8", "replace")
+    return "Basic " + base64.b64encode(octets).decode()

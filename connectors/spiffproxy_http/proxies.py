@@ -1,0 +1,79 @@
+"""The outbound HTTP proxy that the environment of the process names for a URL."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from spiffproxy_http.errors import RequestError
+from spiffproxy_http.url import Url, parse_url
+
+# http:// may be left out, user and password too
+PROXY = re.compile(r"(?:http://)?(?:(?P<credentials>[^/\s]*)@)?(?P<host>[^/\s@]+)/?", re.IGNORECASE)
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy, and its `Proxy-Authorization` or None."""
+
+    url: Url
+    authorization: str | None
+
+
+@functools.cache
+def read_proxy_variables() -> dict[str, str]:
+    """Return `http_proxy`, `https_proxy` and `no_proxy` of the environment, read once; unset ones are empty.
+
+    A name in lower case overrides the one in upper case, even with an empty value.
+    """
+    variables = {}
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        value = os.environ.get(name.upper(), "")
+        if name == "http_proxy" and "REQUEST_METHOD" in os.environ:
+            value = ""  # in a CGI script it is the header `Proxy` of a request (CVE-2016-1000110)
+        variables[name] = os.environ.get(name, value)
+    return variables
+
+
+def find_proxy(url: Url) -> Proxy | None:
+    """Return the proxy for the URL; raise `ProxyError` if the variable is not the URL of an HTTP proxy."""
+    variables = read_proxy_variables()
+    value = variables[f"{url.scheme}_proxy"]
+    if not value or is_excluded(url, variables["no_proxy"]):
+        return None
+    return read_proxy(value, f"{url.scheme.upper()}_PROXY")
+
+
+def is_excluded(url: Url, no_proxy: str) -> bool:
+    """Return whether `NO_PROXY` names the host, with or without its port, or a domain that it belongs to."""
+    if no_proxy.strip() == "*":
+        return True
+    for entry in no_proxy.lower().split(","):
+        name = entry.strip().lstrip(".")
+        if not name:
+            continue
+        for host in (url.host, url.netloc):
+            if host == name or host.endswith(f".{name}"):
+                return True
+    return False
+
+
+@functools.lru_cache(maxsize=8)
+def read_proxy(value: str, variable: str) -> Proxy:
+    """Read the value of a variable. A proxy that expects TLS is refused: its credentials would be sent without."""
+    match = PROXY.fullmatch(value)
+    try:
+        if not match:
+            raise ValueError(value)
+        url = parse_url(f"http://{match['host']}")
+    except (RequestError, ValueError):
+        raise RequestError("ProxyError", f"{variable} is no URL of a proxy, http://host:port") from None
+    user, _, password = (match["credentials"] or "").partition(":")
+    authorization = None
+    if user and password:
+        credentials = f"{unquote(user)}:{unquote(password)}"
+        authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
+    return Proxy(url, authorization)
