@@ -1,0 +1,537 @@
+"""The interface for authors of connectors, and how responses are read; against real servers."""
+
+import gzip
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import JSON, ROOT, free_port, read_request
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    """The package can be imported, as it can beside the proxy."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "connectors")])
+
+
+@pytest.fixture
+def package():
+    return importlib.import_module("spiffproxy_http")
+
+
+@pytest.fixture
+def make_client(package):
+    """Return a function that makes a client with these settings."""
+
+    def make(seconds=None, **settings):
+        config = {f"CONNECTOR_PROXY_HTTP_{name}": str(value) for name, value in settings.items()}
+        return package.Client(config, seconds=seconds)
+
+    return make
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client()
+
+
+@pytest.fixture
+def catch(package):
+    """Return a function that calls another and returns the RequestError that it raises."""
+
+    def call(function, *arguments, **parameters):
+        with pytest.raises(package.RequestError) as caught:
+            function(*arguments, **parameters)
+        return caught.value
+
+    return call
+
+
+# --- Client.send ---
+
+
+@pytest.mark.parametrize(
+    ("parameters", "content_type", "body"),
+    [
+        ({}, None, b""),
+        ({"json": {"a": [1, "ü"]}}, JSON, b'{"a": [1, "\\u00fc"]}'),
+        ({"json": None}, JSON, b"null"),
+        ({"json": []}, JSON, b"[]"),
+        ({"json": 1, "headers": {"content-type": "a/b"}}, "a/b", b"1"),
+        ({"form": {"a": "x y", "b": [1, None, 2]}}, "application/x-www-form-urlencoded", b"a=x+y&b=1&b=2"),
+        ({"form": {}}, "application/x-www-form-urlencoded", b""),
+        ({"data": b"\xff\0\r\n"}, None, b"\xff\0\r\n"),
+        ({"data": "grün", "headers": {"Content-Type": "text/plain"}}, "text/plain", "grün".encode()),
+        ({"data": b""}, None, b""),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_bodies(client, upstream, method, parameters, content_type, body):
+    client.send(method, upstream.url, **parameters)
+    (request,) = upstream.requests
+    assert (request.command, request.body) == (method, body)
+    assert request.headers.get_all("Content-Type") == (content_type and [content_type])
+    has_length = method == "POST" or len(parameters.keys() & {"json", "form", "data"}) > 0
+    assert request.headers.get_all("Content-Length") == ([str(len(body))] if has_length else None)
+
+
+@pytest.mark.parametrize("parameters", [{"json": None, "form": {}}, {"form": {}, "data": b""}, {"json": 1, "data": ""}])
+def test_two_bodies_are_a_mistake_of_the_author(client, upstream, parameters):
+    with pytest.raises(TypeError, match="one body: json, form or data"):
+        client.send("POST", upstream.url, **parameters)
+    assert upstream.requests == []
+
+
+def test_the_other_parameters(client, upstream):
+    parameters = {"params": {"b": [1, 2], "c": None}, "headers": {"X-One": "1"}, "basic_auth": ("u", "p")}
+    response = client.send("GET", f"{upstream.url}/a?x=s3cret", **parameters)
+    (request,) = upstream.requests
+    assert request.path == "/a?x=s3cret&b=1&b=2"
+    assert (request.headers["X-One"], request.headers["Authorization"]) == ("1", "Basic dTpw")
+    assert client.logs == [f"GET {upstream.url}/a, attempt 1 of 1: HTTP 200"]
+    assert repr(response) == f"<Response 200 to GET {upstream.url}/a>"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"url": "ftp://127.0.0.1"}, "InvalidSchema"),
+        ({"headers": {"A": "x\r\ny"}}, "InvalidHeader"),
+        ({"params": "a=b"}, "ValueError"),
+        ({"form": "a=b"}, "ValueError"),
+        ({"form": {"a": "\ud800"}}, "ValueError"),
+        ({"json": {1, 2}}, "InvalidJSONError"),
+    ],
+)
+def test_parameters_that_make_no_request(client, upstream, catch, parameters, code):
+    error = catch(client.send, "POST", **{"url": upstream.url, **parameters})
+    assert (error.error_code, error.http_status, error.response) == (code, 400, None)
+    assert client.logs == [f"POST: {code}"]
+    assert upstream.requests == []
+
+
+def test_redirects_are_followed_if_asked_for(client, upstream, other_upstream, catch):
+    """Else they are errors, and a token stays with the host that it is for."""
+    upstream.answer = lambda request: (302, {"Location": f"{other_upstream.url}/there?q=s3cret"}, b"moved")
+    headers = {"X-Token": "s3cret"}
+    error = catch(client.send, "GET", upstream.url, headers=headers)
+    assert (error.error_code, error.http_status, error.response.body) == ("HttpError302", 302, b"moved")
+    assert other_upstream.requests == []
+    assert client.send("GET", upstream.url, headers=headers, follow_redirects=True).json() == {"ok": True}
+    assert client.logs == [
+        f"GET {upstream.url}/, attempt 1 of 1: HttpError302",
+        f"GET {upstream.url}/: 302 to {other_upstream.url}/there",
+        f"GET {upstream.url}/, attempt 1 of 1: HTTP 200",
+    ]
+
+
+@pytest.mark.parametrize("status", [300, 304, 400, 404, 500])
+def test_a_status_that_is_an_error(client, upstream, catch, status):
+    body = b"" if status == 304 else b'{"error": "no"}'
+    upstream.answer = lambda request: (status, {"Content-Type": JSON, "Content-Length": len(body)}, body)
+    error = catch(client.send, "GET", f"{upstream.url}/a?q=s3cret")
+    assert (error.error_code, error.http_status) == (f"HttpError{status}", status)
+    assert str(error) == f"GET {upstream.url}/a answered {status}: {body.decode()}"
+    assert (error.response.status, error.response.body) == (status, body)
+
+
+def test_no_response(client, catch):
+    error = catch(client.send, "GET", f"http://127.0.0.1:{free_port()}/")
+    assert (error.error_code, error.http_status, error.response) == ("ConnectionError", 500, None)
+
+
+def test_attempts(client, upstream, catch):
+    upstream.answer = lambda request: (503 if len(upstream.requests) == 1 else 200, {}, b"")
+    assert client.send("GET", upstream.url, attempts=3).status == 200
+    outcomes = [f"GET {upstream.url}/, attempt 1 of 3: HttpError503", f"GET {upstream.url}/, attempt 2 of 3: HTTP 200"]
+    assert client.logs == outcomes
+    upstream.answer = lambda request: (404, {}, b"")
+    assert catch(client.send, "GET", upstream.url, attempts=3).error_code == "HttpError404"
+    assert len(upstream.requests) == 3
+
+
+def test_a_body_as_it_came(client, upstream):
+    body = gzip.compress(b"[1]")
+    upstream.answer = lambda request: (200, {"Content-Encoding": "gzip"}, body)
+    assert client.send("GET", upstream.url).body == b"[1]"
+    assert client.send("GET", upstream.url, decompress=False).body == body
+
+
+# --- the rules of the operator ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds", "passed", "is_late"),
+    [
+        ({}, None, 39, False),
+        ({}, None, 41, True),
+        ({"TIMEOUT": 5}, None, 6, True),
+        ({}, 5, 4, False),
+        ({}, 5, 6, True),
+        ({}, 100, 41, True),
+    ],
+)
+def test_one_clock_for_all_requests(make_client, upstream, catch, clock, settings, seconds, passed, is_late):
+    """It starts when the client is made; `seconds` can only lower the time."""
+    client = make_client(seconds, **settings)
+    upstream.answer = lambda request: (200, {"Connection": "close"}, b"")
+    client.send("GET", upstream.url)
+    clock.seconds = passed
+    if is_late:
+        assert catch(client.send, "GET", upstream.url).error_code == "ConnectTimeout"
+    else:
+        assert client.send("GET", upstream.url).status == 200
+    assert len(upstream.requests) == (1 if is_late else 2)
+
+
+def test_hosts_and_sizes(make_client, upstream, catch):
+    error = catch(make_client(ALLOWED_HOSTS="example.org").send, "GET", upstream.url)
+    assert (error.error_code, error.http_status) == ("HostNotAllowed", 403)
+    assert upstream.requests == []
+    error = catch(make_client(MAX_RESPONSE_BYTES=3).send, "GET", upstream.url)
+    assert (error.error_code, error.http_status) == ("ResponseTooLarge", 413)
+    assert catch(make_client, ALLOWED_HOSTS="http://a").error_code == "ValueError"
+
+
+# --- Response ---
+
+
+def test_a_response(client, upstream):
+    headers = {"Content-Type": "text/plain; charset=latin-1", "X-Many": ["a", "b"]}
+    upstream.answer = lambda request: (201, headers, b'{"a": "gr\xfcn"}')
+    response = client.send("GET", upstream.url)
+    assert (response.status, response.body, response.text) == (201, b'{"a": "gr\xfcn"}', '{"a": "grün"}')
+    assert response.headers.get("x-MANY") == "a"
+    assert response.headers.get("X-None") is None
+    assert response.headers.get_all("x-many") == ["a", "b"]
+    assert response.headers.get_all("X-None") == []
+    assert ("X-Many", "b") in response.headers.items()
+    assert response.json() == {"a": "grün"}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>t0ken", b'{"a": "t0ken"', b'{"t0ken": NaN}'])
+def test_a_response_that_is_not_json(client, upstream, catch, body):
+    """Its message quotes nothing of it: what came with status 200 may be a token."""
+    upstream.answer = lambda request: (200, {"Content-Type": JSON}, body)
+    error = catch(client.send("GET", f"{upstream.url}/a?q=s3cret").json)
+    assert (error.error_code, error.http_status, error.response) == ("JSONDecodeError", 200, None)
+    assert str(error).startswith(f"GET {upstream.url}/a answered 200, JSONDecodeError: ")
+    assert "t0ken" not in str(error)
+
+
+# --- HttpCommand ---
+
+COMMAND = """
+from dataclasses import dataclass
+from spiffproxy_http import HttpCommand, RequestError
+
+@dataclass
+class GetTicket(HttpCommand):
+    number: int
+
+    def run(self, client):
+        if self.number < 0:
+            raise RequestError("NoTicket", "number is below 0", 400)
+        return client.send("GET", f"{client.config['TICKETS_URL']}/tickets/{self.number}").json()
+
+class Renamed(GetTicket):
+    errors = {**HttpCommand.errors, "NoTicket": "there is no such ticket"}
+"""
+
+
+@pytest.fixture
+def call_ticket(write_connector, make_app, tmp_path, upstream):
+    name = write_connector(COMMAND)
+    app = make_app(tmp_path, {"TICKETS_URL": upstream.url})
+
+    def call(number):
+        return app.post_json(f"/v1/do/{name}/GetTicket", {"number": number}).json
+
+    call.app, call.name = app, name
+    return call
+
+
+def test_the_result_of_a_command(call_ticket, upstream):
+    assert call_ticket(7) == {
+        "command_response": {"body": {"ok": True}, "mimetype": JSON, "http_status": 200},
+        "command_response_version": 2,
+        "error": None,
+        "spiff__logs": [f"GET {upstream.url}/tickets/7, attempt 1 of 1: HTTP 200"],
+    }
+
+
+def test_the_error_of_a_command(call_ticket, upstream):
+    """Its own, and that of a response."""
+    upstream.answer = lambda request: (404, {}, b"no such ticket")
+    for number, code, status, message, logs in [
+        (-1, "NoTicket", 400, "number is below 0", []),
+        (
+            8,
+            "HttpError404",
+            404,
+            f"GET {upstream.url}/tickets/8 answered 404: no such ticket",
+            [f"GET {upstream.url}/tickets/8, attempt 1 of 1: HttpError404"],
+        ),
+    ]:
+        assert call_ticket(number) == {
+            "command_response": {"body": {}, "mimetype": JSON, "http_status": status},
+            "command_response_version": 2,
+            "error": {"error_code": code, "message": message},
+            "spiff__logs": logs,
+        }
+
+
+def test_the_errors_of_a_command_are_listed(call_ticket, package):
+    """Those that every such command can end with, or those that its author declares."""
+    commands = {entry["id"].partition("/")[2]: entry for entry in call_ticket.app.get("/v1/commands").json}
+    assert commands["GetTicket"]["errors"] == package.HttpCommand.errors
+    assert commands["Renamed"]["errors"]["NoTicket"] == "there is no such ticket"
+    assert {"ReadTimeout", "HttpError<status>", "JSONDecodeError", "HostNotAllowed"} < commands["GetTicket"][
+        "errors"
+    ].keys()
+    assert [p["id"] for p in commands["GetTicket"]["parameters"]] == ["number"]
+
+
+def test_a_setting_of_the_operator_is_an_error_of_the_result(package):
+    class Command(package.HttpCommand):
+        def run(self, client):
+            raise AssertionError("it has a client")
+
+    result = Command().execute({"CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS": "a b"}, {})
+    assert (result["error"]["error_code"], result["command_response"]["http_status"]) == ("ValueError", 400)
+
+
+# --- how a response is read ---
+
+
+def respond(*parts):
+    """Return what answers each request of a connection with these bytes."""
+
+    def talk(connection, number):
+        while read_request(connection):
+            connection.sendall(b"".join(parts))
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["X-\u00dcmlaut: 1"], []),
+        (["X-One : 1"], [("X-One", "1")]),
+        (["no colon at all"], []),
+        (["X-One: a\rX-Bad: b"], [("X-One", "a X-Bad: b")]),
+        (["X-One: a\0b\x7fc"], [("X-One", "a b c")]),
+        (["X-One: a", "  b", "\tc"], [("X-One", "a b c")]),
+        ([" before the first"], []),
+        ([": no name"], []),
+        (["From here: on"], []),
+        ([f"X-{number}: {'x' * 200}" for number in range(900)], [(f"X-{number}", "x" * 200) for number in range(900)]),
+    ],
+)
+def test_odd_header_lines(client, raw_server, lines, expected):
+    """Do not hide those that follow, the length of the body included."""
+    block = "".join(f"{line}\r\n" for line in lines).encode()
+    server = raw_server(respond(b"HTTP/1.1 200 OK\r\n", block, b"Content-Length: 2\r\nX-Last: z\r\n\r\n{}"))
+    response = client.send("GET", server.url)
+    assert response.headers.items() == [*expected, ("Content-Length", "2"), ("X-Last", "z")]
+    assert response.body == b"{}"
+
+
+def test_lines_that_end_with_lf_alone(client, raw_server):
+    server = raw_server(respond(b"HTTP/1.1 200 OK\nContent-Length: 2\nX-One: 1\n\n{}"))
+    response = client.send("GET", server.url)
+    assert (response.body, response.headers.get("X-One")) == (b"{}", "1")
+
+
+TWO_CHUNKS = b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\nT: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (["Transfer-Encoding: chunked"], TWO_CHUNKS),
+        (["Transfer-Encoding: Chunked \t"], TWO_CHUNKS),
+        (["Transfer-Encoding: identity, chunked"], TWO_CHUNKS),
+        (["Transfer-Encoding: identity", "Transfer-Encoding: chunked"], TWO_CHUNKS),
+        (["Transfer-Encoding: identity", "Content-Length: 2"], b"{}"),
+        (["Content-Length: 2"], b"{}"),
+        (["Content-Length: 2", "Content-Length: 2"], b"{}"),
+        (["Content-Length: 2, 2"], b"{}"),
+        (["Content-Length: 2", "Connection: x, Keep-Alive"], b"{}"),
+    ],
+)
+def test_bodies_that_leave_the_connection_in_order(client, raw_server, headers, body):
+    server = raw_server(respond("\r\n".join(["HTTP/1.1 200 OK", *headers, "\r\n"]).encode(), body))
+    for _ in range(3):
+        assert client.send("GET", server.url).body == b"{}"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "headers", "body"),
+    [
+        ("HTTP/1.1", ["Transfer-Encoding: chunked", "Content-Length: 5"], TWO_CHUNKS),
+        ("HTTP/1.1", ["Content-Length: 2", "Connection: x, CLOSE"], b"{}"),
+        ("HTTP/1.0", ["Content-Length: 2"], b"{}"),
+        ("HTTP/1.1", ["Transfer-Encoding: chunked"], TWO_CHUNKS[:-2] + b"no end of the trailers"),
+    ],
+)
+def test_bodies_after_which_the_connection_is_closed(client, raw_server, start, headers, body):
+    def talk(connection, number):
+        read_request(connection)
+        return "\r\n".join([f"{start} 200 OK", *headers, "\r\n"]).encode() + body
+
+    server = raw_server(talk)
+    for _ in range(2):
+        assert client.send("GET", server.url).body == b"{}"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "words"),
+    [
+        (["Content-Length: 2", "Content-Length: 3"], b"{} ", "Content-Length is not one number"),
+        (["Content-Length: 2, 3"], b"{} ", "Content-Length is not one number"),
+        (["Content-Length: two"], b"{}", "Content-Length is not one number"),
+        (["Content-Length: -2"], b"{}", "Content-Length is not one number"),
+        (["Content-Length: +2"], b"{}", "Content-Length is not one number"),
+        (["Content-Length: \u00b2"], b"{}", "Content-Length is not one number"),
+        (["Transfer-Encoding: gzip, chunked"], TWO_CHUNKS, "the transfer encoding gzip, chunked"),
+        (["Transfer-Encoding: chunked, chunked"], TWO_CHUNKS, "the transfer encoding chunked, chunked"),
+        (["Transfer-Encoding: nonsense", "Content-Length: 2"], b"{}", "the transfer encoding nonsense"),
+    ],
+)
+def test_a_length_that_can_be_read_in_two_ways(client, raw_server, catch, headers, body, words):
+    server = raw_server(respond("\r\n".join(["HTTP/1.1 200 OK", *headers, "\r\n"]).encode("latin-1"), body))
+    error = catch(client.send, "GET", server.url)
+    assert error.error_code == "ConnectionError"
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"1\r\n{}\r\n0\r\n\r\n",
+        b"0x2\r\n{}\r\n0\r\n\r\n",
+        b"+2\r\n{}\r\n0\r\n\r\n",
+        b"\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}0\r\n\r\n",
+        b"11111111111111111\r\n{}\r\n0\r\n\r\n",
+    ],
+)
+def test_chunks_that_are_wrong(client, raw_server, catch, chunks):
+    def talk(connection, number):
+        read_request(connection)
+        return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+
+    assert catch(client.send, "GET", raw_server(talk).url).error_code == "ChunkedEncodingError"
+
+
+def test_content_encodings_in_several_lines(client, upstream):
+    body = gzip.compress(gzip.compress(b"{}"))
+    upstream.answer = lambda request: (200, {"Content-Encoding": ["gzip", "identity, gzip"]}, body)
+    assert client.send("GET", upstream.url).body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Text/HTML", ("text/html", {})),
+        ('text/html; Charset="UTF-8"', ("text/html", {"charset": "UTF-8"})),
+        ("text/html;charset = utf-8 ;x=y", ("text/html", {"charset": "utf-8", "x": "y"})),
+        ('a/b; x="; charset=no; \\"q\\""; charset=yes', ("a/b", {"x": '; charset=no; "q"', "charset": "yes"})),
+        ("a/b; charset=one; charset=two", ("a/b", {"charset": "one"})),
+        ("a/b; charset", ("a/b", {})),
+        ('a/b; charset="', ("a/b", {"charset": '"'})),
+        ("", ("", {})),
+    ],
+)
+def test_media_types(value, expected):
+    assert importlib.import_module("spiffproxy_http.headers").parse_media_type(value) == expected
+
+
+# --- which proxy ---
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_used"),
+    [
+        ({"HTTP_PROXY": "nonsense://"}, True),
+        ({"http_proxy": "nonsense://"}, True),
+        ({"HTTPS_PROXY": "nonsense://"}, False),
+        ({"HTTP_PROXY": "nonsense://", "http_proxy": ""}, False),
+        ({"HTTP_PROXY": "", "http_proxy": "nonsense://"}, True),
+        ({"HTTP_PROXY": "nonsense://", "REQUEST_METHOD": "GET"}, False),
+        ({"http_proxy": "nonsense://", "REQUEST_METHOD": "GET"}, True),
+        ({"HTTP_PROXY": "nonsense://", "NO_PROXY": "*"}, False),
+        ({"HTTP_PROXY": "nonsense://", "NO_PROXY": "127.0.0.1", "no_proxy": ""}, True),
+    ],
+)
+def test_variables_of_the_environment(make_caller, upstream, environ, is_used):
+    """Those in lower case override the others; in a CGI script HTTP_PROXY would be a header of the request."""
+    unset = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"], "")
+    answer = make_caller(**{**unset, **environ})("http/GetRequestV2", url=upstream.url)
+    assert (answer["error"] or {}).get("error_code") == ("ProxyError" if is_used else None)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "is_excluded"),
+    [
+        ("", "http://a.example/", False),
+        (" * ", "http://a.example/", True),
+        ("a.example", "http://a.example/", True),
+        ("a.example", "http://A.example:81/", True),
+        ("example", "http://a.example/", True),
+        (".example", "http://a.example/", True),
+        (".a.example", "http://a.example/", True),
+        ("ample", "http://a.example/", False),
+        ("b.example, A.Example", "http://a.example/", True),
+        ("a.example:81", "http://a.example:81/", True),
+        ("a.example:81", "http://a.example/", False),
+        ("127.0.0.1", "http://127.0.0.1:81/", True),
+        ("::1", "http://[::1]:81/", True),
+        ("[::1]:81", "http://[::1]:81/", True),
+    ],
+)
+def test_hosts_that_no_proxy_names(no_proxy, url, is_excluded):
+    parse_url = importlib.import_module("spiffproxy_http.url").parse_url
+    proxies = importlib.import_module("spiffproxy_http.proxies")
+    assert proxies.is_excluded(parse_url(url), no_proxy) == is_excluded
+
+
+@pytest.mark.parametrize(
+    ("value", "url", "authorization"),
+    [
+        ("proxy.example", "http://proxy.example/", None),
+        ("HTTP://proxy.example:3128/", "http://proxy.example:3128/", None),
+        ("u:p@proxy.example", "http://proxy.example/", "Basic dTpw"),
+        ("http://us%65r:s3cret@proxy.example:3128", "http://proxy.example:3128/", "Basic dXNlcjpzM2NyZXQ="),
+        ("http://u:p#?@proxy.example", "http://proxy.example/", "Basic dTpwIz8="),
+        ("http://u@proxy.example", "http://proxy.example/", None),
+        ("http://[::1]:3128", "http://[::1]:3128/", None),
+    ],
+)
+def test_proxies(value, url, authorization):
+    proxy = importlib.import_module("spiffproxy_http.proxies").read_proxy(value, "HTTP_PROXY")
+    assert (str(proxy.url), proxy.authorization) == (url, authorization)
+
+
+# --- the package ---
+
+
+def test_the_import_is_light():
+    """What is slow to import, and seldom needed, is imported when it is needed."""
+    code = f"""
+import json, sys, spiffproxy
+before = set(sys.modules)
+sys.path.append({str(ROOT / "connectors")!r})
+import spiffproxy_http
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    run = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    imported = json.loads(run.stdout)
+    assert "spiffproxy_http.transport" in imported
+    assert not {"urllib.request", "http.cookiejar", "email.message", "tempfile"} & set(imported)
