@@ -121,7 +121,8 @@ def test_the_guide(start_server, upstream, tmp_path):
                 assert ended.returncode == 0, ended.stderr
                 assert ended.stdout.strip() == shown.strip() or not shown
     assert ran == 10
-    assert [request.path for request in upstream.requests] == ["/tickets/7"]
+    (request,) = upstream.requests
+    assert (request.path, request.headers["Authorization"]) == ("/tickets/7", "Bearer s3cret")
 
 
 def test_the_lines_for_docker_compose(example_server):
