@@ -285,7 +285,9 @@ def test_the_error_of_a_command(call_ticket, upstream):
 
 def test_the_errors_of_a_command_are_listed(call_ticket, package):
     """Those that every such command can end with, or those that its author declares."""
-    commands = {entry["id"].partition("/")[2]: entry for entry in call_ticket.app.get("/v1/commands").json}
+    listed = {entry["id"]: entry for entry in call_ticket.app.get("/v1/commands").json}
+    commands = {key.partition("/")[2]: listed[key] for key in listed if key.startswith(f"{call_ticket.name}/")}
+    assert sorted(commands) == ["GetTicket", "Renamed"]
     assert commands["GetTicket"]["errors"] == package.HttpCommand.errors
     assert commands["Renamed"]["errors"]["NoTicket"] == "there is no such ticket"
     assert {"ReadTimeout", "HttpError<status>", "JSONDecodeError", "HostNotAllowed"} < commands["GetTicket"][

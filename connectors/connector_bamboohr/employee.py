@@ -62,8 +62,9 @@ def check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool 
     """Return the value without the blanks around it; raise `RequestError` if it does not match the pattern."""
     if isinstance(value, str) and re.fullmatch(pattern, value.strip()):
         return value.strip()
-    shown = f"is {str(value)[:30]!r}" if isinstance(value, (str, int)) and not secret else "is none"
-    raise RequestError("ValueError", f"{parameter} {shown}; it takes {takes}", 400)
+    if secret or not isinstance(value, (str, int)):
+        raise RequestError("ValueError", f"{parameter} is none; it takes {takes}", 400)
+    raise invalid_value(parameter, value, takes)
 
 
 def check_field_names(fields: Any) -> str:

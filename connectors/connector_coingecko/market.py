@@ -50,8 +50,12 @@ def check_prices(result: Any, ids: str, currencies: str) -> None:
     """Raise `RequestError` if the price of one of the coins in one of the currencies is missing."""
     if not isinstance(result, dict) or not all(isinstance(prices, dict) for prices in result.values()):
         raise COINGECKO.unexpected_response()
-    asked = [(coin.strip(), currency.strip()) for coin in ids.split(",") for currency in currencies.split(",")]
-    missing = [f"{coin} in {name}" for coin, name in asked if result.get(coin.lower(), {}).get(name.lower()) is None]
+    missing = []
+    for coin in ids.split(","):
+        prices = result.get(coin.strip().lower(), {})
+        for currency in currencies.split(","):
+            if prices.get(currency.strip().lower()) is None:
+                missing.append(f"{coin.strip()} in {currency.strip()}")
     if missing:
         hint = 'a coin goes by its id at CoinGecko, such as "bitcoin", and not by its symbol'
         raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}; {hint}", 404)

@@ -14,7 +14,7 @@ from connector_s3.signature import Signer, encode_path
 
 DEFAULT_REGION = "us-east-1"  # which MinIO and Ceph accept, too
 VIRTUAL_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")  # a name that can be a part of a host
-BUCKET_WITH_CERTIFICATE = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # AWS's certificates have none for a name with a dot
+BUCKET_WITH_CERTIFICATE = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # AWS's certificates do not cover a name with a dot
 
 
 def read_signer(access_key_id: Any, secret_access_key: Any, session_token: Any, region: str, config: Any) -> Signer:

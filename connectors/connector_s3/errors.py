@@ -1,4 +1,4 @@
-"""The codes that the commands answer with."""
+"""The codes that the commands end with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHARED_ERRORS = {
     "InternalError": "S3 has a fault; try again",
     "InvalidAccessKeyId": "S3 does not know the access key",
     "InvalidArgument": "S3 does not take a parameter; the message says which",
-    "InvalidBucketName": "The bucket's name is none",
+    "InvalidBucketName": "The bucket's name is invalid",
     "InvalidRequest": "S3 does not take the request; the message says why",
     "InvalidToken": "The session token is not valid",
     "MethodNotAllowed": "This cannot be done to it",

@@ -40,7 +40,7 @@ class RequestError(Exception):
     """A request that failed: the code that a boundary event catches, and a message for the author of the diagram.
 
     `http_status` tells SpiffArena whether another attempt may help: it tries again on 429, and on 500 and above.
-    `response` is the `Response` if its status is the error, and None for every other error.
+    `response` is the `Response` if a status of 300 or above is the error; other errors of `Client.send` have None.
     """
 
     def __init__(self, error_code: str, message: str, http_status: int = 500, response: Any = None) -> None:

@@ -27,8 +27,9 @@ class InvalidResponse(Exception):
 class IncomingResponse:
     """A response whose body is still to be read.
 
-    `length` is the number of bytes of the body, or None if chunks or the end of the connection tell. `is_complete` is
-    set when the body was read to its end. `keeps_connection` is false if the connection cannot be used after it.
+    `length` is the number of bytes of the body, or None if the body ends with its last chunk or with the connection.
+    `is_complete` is set when the body was read to its end. `keeps_connection` is false if the connection cannot be used
+    for another request.
     """
 
     def __init__(self, reader: BufferedReader, method: str) -> None:
@@ -130,12 +131,12 @@ def read_header_block(reader: BufferedReader) -> bytes:
 
 def find_framing(method: str, status: int, headers: Headers) -> tuple[bool, int | None]:
     """Return whether the body comes in chunks, and its length if that is known (RFC 9112 section 6.3)."""
-    if method == "HEAD" or status in (204, 304):
+    if method in ("HEAD", "CONNECT") or status in (204, 304):
         return False, 0
     codings = [coding for coding in headers.get_list("Transfer-Encoding") if coding != "identity"]
     if codings == ["chunked"]:
         return True, None
-    if codings:  # the client has not asked for any
+    if codings:  # the client has accepted no other (RFC 9110 section 10.1.4)
         raise InvalidResponse(f"the transfer encoding {', '.join(codings)[:200]}")
     lengths = set(headers.get_list("Content-Length"))
     if not lengths:

@@ -39,8 +39,8 @@ class Call:
 # --- One request --------------------------------------------------------------------------------------------------
 
 
-def send_request(request: Request, call: Call, cookies: str | None = None) -> tuple[Connection, IncomingResponse]:
-    """Send a request and return its response, the body unread, with the connection to finish or close after it."""
+def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
+    """Send a request and return its response, the body unread, with the connection to finish after it."""
     url = request.url
     proxy = find_proxy(url)
     # a name that a proxy looks up, or whose address makes no difference, is not looked up here
@@ -48,35 +48,20 @@ def send_request(request: Request, call: Call, cookies: str | None = None) -> tu
         raise refuse_host(url.host)
     route = Route(url.origin, proxy.url.netloc if proxy else None)
     if request.method in REPEATABLE_METHODS:
-        connection = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
-        if connection:
-            response = send_on_idle(connection, request, proxy, call, cookies)
-            if response:
-                return connection, response
+        idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
+        if idle:
+            with contextlib.suppress(ClosedConnection):
+                return idle, send_on(idle, request, proxy, call)
     connection = open_connection(url, proxy, route, call)
-    try:
-        return connection, send_on(connection, request, proxy, call, cookies)
-    except (OSError, InvalidResponse) as error:
-        connection.close()
-        raise translate_error(error, url) from None
+    return connection, send_on(connection, request, proxy, call)
 
 
-def send_on_idle(
-    connection: Connection, request: Request, proxy: Proxy | None, call: Call, cookies: str | None
-) -> IncomingResponse | None:
-    """Return None if the connection was closed before a byte of the response came."""
-    try:
-        return send_on(connection, request, proxy, call, cookies)
-    except (OSError, InvalidResponse) as error:
-        connection.close()
-        if isinstance(error, socket.timeout) or connection.stream.received:
-            raise translate_error(error, request.url) from None
-        return None
+class ClosedConnection(RequestError):
+    """The connection was closed before a byte of the response came."""
 
 
-def send_on(
-    connection: Connection, request: Request, proxy: Proxy | None, call: Call, cookies: str | None
-) -> IncomingResponse:
+def send_on(connection: Connection, request: Request, proxy: Proxy | None, call: Call) -> IncomingResponse:
+    """Send a request on a connection; if that fails, close it and raise `RequestError`."""
     headers = {"host": ("Host", request.url.netloc)}
     for name, value in request.headers.items():
         headers[name.lower()] = (name, value)
@@ -85,22 +70,24 @@ def send_on(
         target = str(request.url)
         if proxy.authorization:
             headers["proxy-authorization"] = ("Proxy-Authorization", proxy.authorization)
-    if cookies:
-        own = headers.get("cookie", ("", ""))[1]
-        headers["cookie"] = ("Cookie", f"{own}; {cookies}" if own else cookies)
     if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
         headers["content-length"] = ("Content-Length", str(len(request.body or b"")))
-    return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
+    try:
+        return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
+    except (OSError, InvalidResponse) as error:
+        connection.close()
+        raise translate_error(error, request.url, is_answered=connection.stream.received > 0) from None
 
 
-def translate_error(error: Exception, url: Url) -> RequestError:
-    """Return the error of a request that was sent and has no response."""
+def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> RequestError:
+    """Return the error of a request that was sent and has no response, or only a part of it."""
     if isinstance(error, socket.timeout):
         return RequestError("ReadTimeout", f"{url.redacted()} did not answer in time")
+    error_class = RequestError if is_answered else ClosedConnection
     if isinstance(error, ssl.SSLError):
-        return RequestError("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
+        return error_class("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return RequestError("ConnectionError", f"{url.redacted()} gave no valid answer: {reason}")
+    return error_class("ConnectionError", f"{url.redacted()} gave no valid answer: {reason}")
 
 
 # --- New connections ----------------------------------------------------------------------------------------------
@@ -153,9 +140,9 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
     """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
     jar: CookieJar | None = None
-    cookies: str | None = None
+    cookies = None
     for number in range(MAX_REDIRECTS + 1):
-        connection, response = send_request(request, call, cookies)
+        connection, response = send_request(add_cookies(request, cookies), call)
         location = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not location:
             return connection, response
@@ -216,7 +203,7 @@ def find_dropped_headers(url: Url, next_url: Url) -> set[str]:
 def exchange_cookies(
     jar: CookieJar | None, url: Url, response: IncomingResponse, next_url: Url
 ) -> tuple[CookieJar, str | None]:
-    """Store the cookies of a response; return the jar, and those that the next request has to send."""
+    """Store the cookies of a response; return the jar, and the cookies for the next URL."""
     # both take their time to import, and few redirects set a cookie
     from http.cookiejar import CookieJar
     from urllib.request import Request as CookieRequest
@@ -226,3 +213,14 @@ def exchange_cookies(
     next_request = CookieRequest(str(next_url))
     jar.add_cookie_header(next_request)
     return jar, next_request.get_header("Cookie")
+
+
+def add_cookies(request: Request, cookies: str | None) -> Request:
+    """Return the request with more cookies than those of its author."""
+    if not cookies:
+        return request
+    headers = dict(request.headers)
+    for name in request.headers:
+        if name.lower() == "cookie":
+            cookies = f"{headers.pop(name)}; {cookies}"
+    return replace(request, headers={**headers, "Cookie": cookies})

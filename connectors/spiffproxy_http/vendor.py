@@ -22,7 +22,7 @@ class Vendor(NamedTuple):
     def send(self, client: Client, method: str, url: str, **parameters: Any) -> Any:
         """Return the JSON of the response; `parameters` are those of `Client.send`. Raise `RequestError`.
 
-        Of a response that is not documented nothing is quoted: it may hold secrets.
+        A message never quotes a response that is not as documented: it may hold secrets.
         """
         try:
             return client.send(method, url, **parameters).json()
@@ -44,7 +44,7 @@ class Vendor(NamedTuple):
 
 
 def code_of_status(status: int, errors: dict[str, str]) -> str:
-    """Return the code of the status, or of the first of its hundred if there is none (RFC 9110 section 15)."""
+    """Return the code of the status if `errors` has it, else that of its class: 400 for 418 (RFC 9110 section 15)."""
     code = f"HttpError{status}"
     return code if code in errors else f"HttpError{status // 100}00"
 
