@@ -7,7 +7,7 @@ URL_ERRORS = {
     "InvalidSchema": "The endpoint does not begin with https:// or http://",
     "InvalidURL": "The endpoint is no URL of a host",
 }
-_FROM_HTTP = {
+CLIENT_ERRORS = {
     "ConnectionError": "S3 cannot be reached, or closed the connection; try again",
     "ConnectTimeout": "S3 cannot be reached in time; try again",
     "ReadTimeout": "S3 did not answer in time; try again",
@@ -23,7 +23,7 @@ OWN_ERRORS = {
 }
 # those of S3's codes that these commands meet, and some of MinIO's; what is not here is an S3Error
 SHARED_ERRORS = {
-    **_FROM_HTTP,
+    **CLIENT_ERRORS,
     **URL_ERRORS,
     **OWN_ERRORS,
     "S3Error": "S3 refuses with a code that is not in this list; the message has it",
