@@ -256,7 +256,7 @@ def test_the_certificate_of_the_provider_is_checked(make_proxy, provider):
     with serve_http(server_context(trustme.CA(), "127.0.0.1")) as stranger:
         proxy = make_proxy({"EXAMPLE_TOKEN_URL": f"{stranger.url}/token"})
         answer = proxy.get(agree(begin(proxy)), status=502)
-        assert answer.json == error_reply("token_endpoint_failed", "CERTIFICATE_VERIFY_FAILED")
+        assert answer.json == error_reply("token_endpoint_failed", "The certificate of 127.0.0.1 is not trusted: ")
         assert stranger.requests == []
 
 
@@ -423,7 +423,7 @@ def test_the_callback_of_another_authentication(proxy, provider):
 def test_a_sign_in_that_took_too_long(proxy, provider, monkeypatch):
     """Here one that was given a second less than none; the browser keeps its cookie all the same."""
     with monkeypatch.context() as patch:
-        patch.setattr("spiffproxy._SIGN_IN_SECONDS", -1)
+        patch.setattr("spiffproxy_sign_in.SIGN_IN_SECONDS", -1)
         to_provider = begin(proxy)
     answer = proxy.get(agree(to_provider), headers={"Cookie": cookie_of(to_provider)}, status=400)
     assert answer.json == error_reply("invalid_state", "took longer than 10 minutes.* Begin again")
@@ -698,7 +698,7 @@ def test_a_token_endpoint_that_is_not_there(make_proxy):
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": f"http://127.0.0.1:{free_port()}/token"})
     answer = proxy.get(agree(begin(proxy)), status=502)
     assert answer.json == error_reply(
-        "token_endpoint_failed", r"gave no whole answer: \[Errno \d+\] Connection refused$"
+        "token_endpoint_failed", r"gave no whole answer: No connection to 127.0.0.1 port \d+: Connection refused$"
     )
 
 
@@ -712,24 +712,27 @@ def read_form(connection):
 
 
 def test_a_token_endpoint_that_is_silent(make_proxy, raw_server, monkeypatch):
-    monkeypatch.setattr("spiffproxy._TOKEN_SECONDS", 0.2)
+    monkeypatch.setattr("spiffproxy_sign_in.TOKEN_SECONDS", 0.2)
     silent = raw_server(lambda connection, _: read_form(connection) and connection.recv(1))
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": silent.url})
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_endpoint_failed", "gave no whole answer: timed out")
+    assert answer.json == error_reply(
+        "token_endpoint_failed", "gave no whole answer: http://127.0.0.1:.* did not answer in time"
+    )
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 MEGABYTES = b"access_token=" + b"t" * 1_999_987
-SIZE = "less than it announced, or more than 1048576 bytes"
+SIZE = "more than 1048576 bytes"
+CUT = "The answer was cut short"
 
 
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\naccess_token=t", SIZE),
-        (CHUNKED + b"e\r\naccess_token=t\r\n", "IncompleteRead"),
-        (CHUNKED + b"100\r\naccess_token=t", "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\naccess_token=t", CUT),
+        (CHUNKED + b"e\r\naccess_token=t\r\n", CUT),
+        (CHUNKED + b"100\r\naccess_token=t", CUT),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + MEGABYTES, SIZE),
         (CHUNKED + b"1e8480\r\n" + MEGABYTES + b"\r\n0\r\n\r\n", SIZE),
         (b"HTTP/1.1 200 OK\r\n\r\n" + MEGABYTES, SIZE),

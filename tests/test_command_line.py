@@ -143,7 +143,7 @@ def test_list_does_not_wait_for_a_connector_that_hangs(tmp_path, imports, capsys
     gate = types.ModuleType("connector_gate3")
     gate.opened = threading.Event()
     monkeypatch.setitem(sys.modules, "connector_gate3", gate)
-    monkeypatch.setattr("spiffproxy._LIST_SECONDS", 4)
+    monkeypatch.setattr("spiffproxy.LIST_SECONDS", 4)
     assert main(["list", "--connectors", str(tmp_path)]) == 1
     gate.opened.set()
     out, _ = capsys.readouterr()

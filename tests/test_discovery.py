@@ -93,7 +93,7 @@ def function(): pass
     assert ids(app) == [f"{name}/Child", f"{name}/Command", f"{name}/Imported2"]
     for other in "_Private", "Alias", "Abstract", "Fault", "NoExecute":
         app.post_json(f"/v1/do/{name}/{other}", {}, status=404)
-    assert caplog.messages == []
+    assert name not in caplog.text
 
 
 def test_a_command_with_a_name_beyond_ascii(write_connector, make_app, tmp_path):
@@ -125,7 +125,7 @@ def test_of_two_equal_ids_the_first_module_wins(write_connector, make_app, tmp_p
     assert ids(app) == [f"{name}/Twin"]
     assert app.post_json(f"/v1/do/{name}/Twin", {}).text == "ok"
     package = f"connector_{name}.commands"
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if name in message] == [
         f"{name}/Twin: the one of {package}.things is left out, the one of {package}.a_first is used"
     ]
 
@@ -273,9 +273,9 @@ def test_a_connector_that_is_slow_to_import_holds_up_nobody_else(write_connector
 
     assert app.post_json(f"/v1/do/{quick}/C", {}).text == "ok"
     app.get("/liveness")
-    monkeypatch.setattr("spiffproxy._LIST_SECONDS", 0)
+    monkeypatch.setattr("spiffproxy.LIST_SECONDS", 0)
     assert ids(app) == [f"{quick}/C"]
-    monkeypatch.setattr("spiffproxy._IMPORT_SECONDS", 0)
+    monkeypatch.setattr("spiffproxy.IMPORT_SECONDS", 0)
     answer = app.post_json(f"/v1/do/{slow}/C", {}, status=503)
     assert answer.json == error_reply("connector_unavailable", "still being imported")
     assert answer.headers["Retry-After"]

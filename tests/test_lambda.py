@@ -190,7 +190,7 @@ def make_handler(imports, monkeypatch):
             finally:
                 result.close()
 
-        monkeypatch.setattr("spiffproxy._get_app", lambda: application)
+        monkeypatch.setattr("spiffproxy.get_app", lambda: application)
         return handle
 
     return make

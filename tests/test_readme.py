@@ -38,8 +38,9 @@ def test_the_settings_are_those_of_the_code():
 
 
 def test_the_error_codes_are_those_of_the_code():
-    raised = set(re.findall(r'_Refusal\(\s*\w+, "([a-z_]+)"', MODULE.read_text()))
-    assert {"invalid_json", "too_busy"} <= raised
+    sources = [MODULE, *(ROOT / "connectors").glob("spiffproxy_*.py")]
+    raised = {code for path in sources for code in re.findall(r'ProxyError\(\s*\w+, "([a-z_]+)"', path.read_text())}
+    assert {"invalid_json", "too_busy", "token_refused"} <= raised
     for code in {*raised, "command_not_found"}:
         assert f"`{code}`" in README, code
 
@@ -146,7 +147,7 @@ def test_the_messages_of_the_troubleshooting_are_those_of_the_code():
         "missing: ",
     ):
         assert message in table
-        source = MODULE.read_text().replace("{_JSON}", JSON).replace('"missing":', "missing:")
+        source = MODULE.read_text().replace("{JSON}", JSON)
         assert message in source, message
 
 

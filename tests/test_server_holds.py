@@ -127,7 +127,7 @@ def drip(connection, data, pause):
     ids=["nothing", "head", "body"],
 )
 def test_a_slow_request_is_let_go(start_server, sent, answer, drips):
-    python = with_limits(_HEAD_SECONDS=0.5, _BODY_SECONDS=0.5, _BODY_BYTES_PER_SECOND=10**9, _LINGER_SECONDS=0.5)
+    python = with_limits(HEAD_SECONDS=0.5, BODY_SECONDS=0.5, BODY_BYTES_PER_SECOND=10**9, DISCARD_SECONDS=0.5)
     server = start_server(*EXAMPLES, python=python)
     with connect(server) as connection:
         connection.sendall(sent)
@@ -143,7 +143,7 @@ def test_a_slow_request_is_let_go(start_server, sent, answer, drips):
 
 def test_a_large_body_has_more_time_than_a_small_one(start_server):
     """A second for each 64 KiB, here for each byte."""
-    server = start_server(*EXAMPLES, python=with_limits(_BODY_SECONDS=0.1, _BODY_BYTES_PER_SECOND=1))
+    server = start_server(*EXAMPLES, python=with_limits(BODY_SECONDS=0.1, BODY_BYTES_PER_SECOND=1))
     body = b'{"value": 1}'.ljust(20)
     with connect(server) as connection:
         connection.sendall(CALL + b"Content-Length: 20\r\n\r\n" + body[:5])
@@ -153,7 +153,7 @@ def test_a_large_body_has_more_time_than_a_small_one(start_server):
 
 
 def test_an_answer_that_is_not_taken_is_given_up(start_server):
-    server = start_server(*EXAMPLES, python=with_limits(_ANSWER_SECONDS=0.5))
+    server = start_server(*EXAMPLES, python=with_limits(RESPONSE_SECONDS=0.5))
     with start_command(server, "Echo", value="a" * 20_000_000) as connection:
         wait_until(lambda: threads(server) == 3)
         connection.recv(1000)
@@ -163,7 +163,7 @@ def test_an_answer_that_is_not_taken_is_given_up(start_server):
 
 def test_no_more_connections_are_held_than_there_are_places(start_server):
     """More wait until one is let go."""
-    server = start_server(*EXAMPLES, python=with_limits(_MAX_CONNECTIONS=4, _HEAD_SECONDS=2))
+    server = start_server(*EXAMPLES, python=with_limits(MAX_CONNECTIONS=4, HEAD_SECONDS=2))
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(connect(server)).sendall(HEAD)
@@ -196,7 +196,7 @@ def test_a_burst_of_calls(start_server):
 
 
 def test_threads_are_used_again_and_end_when_there_is_nothing_to_do(start_server):
-    server = start_server(*EXAMPLES, python=with_limits(_IDLE_SECONDS=0.5))
+    server = start_server(*EXAMPLES, python=with_limits(IDLE_THREAD_SECONDS=0.5))
     seen = set()
     for _ in range(20):
         request(server, "GET", "/liveness")
@@ -216,7 +216,7 @@ def test_a_thread_that_cannot_be_started_costs_one_connection(start_server):
 class Thread(threading.Thread):
     failures = [1]
     def start(self):
-        if "_work" in str(self._target) and self.failures:
+        if "handle_connections" in str(self._target) and self.failures:
             self.failures.pop()
             raise RuntimeError("can't start new thread")
         super().start()
@@ -524,7 +524,7 @@ def test_a_connection_that_has_said_nothing_does_not_delay_the_end(start_server)
 
 
 def test_places_that_are_all_taken_do_not_delay_the_end(start_server):
-    server = start_server(python=with_limits(_MAX_CONNECTIONS=4))
+    server = start_server(python=with_limits(MAX_CONNECTIONS=4))
     with contextlib.ExitStack() as stack:
         for _ in range(6):
             stack.enter_context(connect(server)).sendall(HEAD)
@@ -569,7 +569,7 @@ def test_threads_that_a_command_leaves_behind_do_not_keep_it_alive(start_server,
         "        threading.Thread(target=time.sleep, args=(60,), daemon=False).start()\n"
         "        return {'response': {}}"
     )
-    server = start_server("--connectors", str(tmp_path), python=with_limits(_STOP_SECONDS=1))
+    server = start_server("--connectors", str(tmp_path), python=with_limits(STOP_SECONDS=1))
     assert call(server, f"{name}/C") == (200, {})
     server.process.terminate()
     assert server.process.wait(20) == 1
@@ -590,7 +590,7 @@ def test_a_second_signal_ends_it_at_once(start_server, number):
 
 
 def test_what_does_not_end_is_not_waited_for_any_longer(start_server):
-    server = start_server(*EXAMPLES, python=with_limits(_STOP_SECONDS=0.5))
+    server = start_server(*EXAMPLES, python=with_limits(STOP_SECONDS=0.5))
     with start_command(server, "Wait", seconds=60):
         wait_until(lambda: threads(server) == 2 + 1)
         server.process.terminate()

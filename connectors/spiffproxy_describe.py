@@ -1,0 +1,313 @@
+"""What `/v1/commands` tells beyond SpiffArena's protocol: docstrings, defaults, JSON Schemas and errors.
+
+Imported when a list is made. Without this file, a list has the fields of the protocol.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import re
+import textwrap
+import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from spiffproxy import Entry, Parameter, decode_json, encode_json, resolve_union, summarize_entry
+
+# --- Entries ------------------------------------------------------------------------------------------------------
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """Return what is listed of an entry: the fields of the protocol, and after them those that have something to tell.
+
+    A parameter may have `description`, `default`, `schema` (JSON Schema 2020-12) and `secret`; the entry may have
+    `description`, `deprecated` and `errors`, which maps error codes to their meaning.
+    """
+    docs = Docstrings()
+    with suppress(BaseException):  # docstrings and mappings are foreign code, and may be anything
+        docs.read(entry.cls)
+    described: dict[str, Any] = {
+        "id": entry.id,
+        "parameters": [describe_parameter(parameter, docs, entry.cls) for parameter in entry.parameters],
+    }
+    if docs.prose:
+        described["description"] = docs.prose
+    if re.search(r"(\A|\n\n)deprecated\b", docs.prose, re.IGNORECASE):
+        described["deprecated"] = True
+    if docs.errors:
+        described["errors"] = docs.errors
+    return described
+
+
+def describe_parameter(parameter: Parameter, docs: Docstrings, cls: type) -> dict[str, Any]:
+    described: dict[str, Any] = dict(parameter.as_listed())
+    is_secret = parameter.type in ("str", "any") and bool(SECRET_NAME.search(parameter.name))
+    if parameter.name in docs.parameters:
+        described["description"] = docs.parameters[parameter.name]
+    if parameter.has_default:
+        with suppress(BaseException):  # it may not be JSON, or be foreign code that fails
+            default = decode_json(encode_json(parameter.signature.default).decode())
+            if not (is_secret and default) and not contains_secret(default):
+                described["default"] = default
+    with suppress(BaseException):  # the annotation cannot be read, or refers to itself
+        schema = schema_of(parameter.signature.annotation, cls)
+        if schema:
+            described["schema"] = schema
+    if is_secret:
+        described["secret"] = True
+    return described
+
+
+def explain_entry(entry: Entry) -> str:
+    """Return all that is told of an entry, as text: its parameters and its errors on lines of their own."""
+    described = describe_entry(entry)
+    lines = described.get("description", "").splitlines()
+    if "deprecated" in described:
+        lines.append("deprecated")
+    if described["parameters"]:
+        lines.append("parameters")
+    for parameter in described["parameters"]:
+        lines.append(f"    {parameter['id']}: {parameter.get('description', '')}".rstrip(": "))
+        for name in ("default", "schema", "secret"):
+            if name in parameter:
+                lines.append(f"        {name}: {json.dumps(parameter[name])}")
+    if "errors" in described:
+        lines.append("errors")
+        lines += [f"    {code}: {text}" for code, text in described["errors"].items()]
+    return "\n".join([summarize_entry(entry), *(f"      {line}".rstrip() for line in lines)])
+
+
+# --- Secrets ------------------------------------------------------------------------------------------------------
+
+# the name of a parameter, or a key in a default, that holds a secret
+SECRET_NAME = re.compile(
+    r"""
+    pass(word|wd|phrase) | pwd | secret | credential | connection_str | authorization\b
+    | (?<!page_)(?<!next_)(?<!continuation_) token   # these say where a list goes on
+      (?! s | iz | _ur[il] )                         # a number of tokens, a tokenizer, a URL that gives tokens
+    | (api|private)_?key | access_key (?!_id)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+URL_WITH_PASSWORD = re.compile('://[^/"]*:[^/"]+@')
+
+
+def contains_secret(value: Any) -> bool:
+    """Return whether a JSON value has a URL with a password, or a string under the name of a secret."""
+    if isinstance(value, str):
+        return bool(URL_WITH_PASSWORD.search(value))
+    if isinstance(value, list):
+        return any(contains_secret(item) for item in value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if contains_secret(key) or contains_secret(item):
+                return True
+            if SECRET_NAME.search(key) and isinstance(item, str) and item:
+                return True
+    return False
+
+
+# --- Docstrings ---------------------------------------------------------------------------------------------------
+
+PARAMETER_WORDS = {
+    *("param", "parameter", "arg", "argument", "key", "keyword"),  # Sphinx, of one
+    *("parameters", "other parameters", "args", "arguments", "keyword args", "keyword arguments", "attributes"),
+}
+ERROR_WORDS = {"raises", "raise", "except", "exception"}
+# known, and not told
+OTHER_WORDS = {"type", "returns", "return", "rtype", "yields"}
+WORDS = PARAMETER_WORDS | ERROR_WORDS | OTHER_WORDS
+
+
+class Docstrings:
+    """The docstrings of a class: its prose, and the descriptions of its parameters and errors."""
+
+    def __init__(self) -> None:
+        self.prose = ""
+        self.parameters: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
+
+    def read(self, cls: type) -> None:
+        """Read the docstrings of the class, its constructor and `execute`; base classes complete them."""
+        declared = getattr(cls, "errors", None)
+        if isinstance(declared, Mapping):
+            for code, text in declared.items():
+                self.errors[str(getattr(code, "value", code))] = str(text)  # a code may be a member of an enumeration
+        for base in cls.__mro__[:-1]:
+            for source in (base, vars(base).get("__init__"), vars(base).get("execute")):
+                text = getattr(source, "__doc__", None) if source else None
+                if not isinstance(text, str) or text.startswith(f"{base.__name__}("):  # a dataclass makes its own
+                    continue
+                prose = self._read_one(text)
+                if base is cls and source is not vars(base).get("execute"):
+                    self.prose = self.prose or prose
+
+    def _read_one(self, text: str) -> str:
+        """Record what a docstring tells, in the style of Sphinx, Google or NumPy, and return its other paragraphs."""
+        text = inspect.cleandoc(text).replace(".. deprecated::", "Deprecated:")
+        prose = []
+        for block in split_blocks(text):
+            for parse in (parse_sphinx, parse_numpy, parse_google):
+                items = parse(block)
+                if items is not None:
+                    for word, name, description in items:
+                        self._record(word, name, description)
+                    break
+            else:
+                prose.append(block)
+        return "".join(prose).strip()
+
+    def _record(self, word: str, name: str, text: str) -> None:
+        if not text.strip():
+            return
+        name = name.lstrip("\\*")
+        if word in PARAMETER_WORDS:
+            self.parameters.setdefault(name, " ".join(text.split()))
+        elif word in ERROR_WORDS:
+            self.errors.setdefault(name, " ".join(text.split()))
+
+
+# a word such as "raises", a name, and its description
+Items = Iterator[tuple[str, str, str]]
+NUMPY_TITLE = r"^\w[\w ]*\n-{3,}\n"
+
+
+def split_blocks(text: str) -> list[str]:
+    """Return the lines that begin at the margin, each with the indented ones after it; a NumPy section as a whole."""
+    blocks = []
+    for part in re.split(rf"(?m)(?={NUMPY_TITLE})", text):
+        if re.match(NUMPY_TITLE, part):
+            blocks.append(part)
+        else:
+            blocks += re.split(r"(?m)^(?=\S)", part)
+    return blocks
+
+
+def parse_sphinx(block: str) -> Items | None:
+    """Read `:param name: text`, `:param type name: text` and `:raises A, B: text`."""
+    field = re.match(r":(\w+)\s*([^:]*):(?!\S)", block)
+    if not field or field[1] not in WORDS:
+        return None
+    names = [name.split()[-1] for name in field[2].split(",") if name.strip()]
+    return ((field[1], name, block[field.end() :]) for name in names)
+
+
+def parse_numpy(block: str) -> Items | None:
+    """Read a title that is underlined, and below it items with their text indented."""
+    title = re.match(NUMPY_TITLE, block)
+    if not title:
+        return None
+    word = block.partition("\n")[0].lower()
+    return parse_items(word, block[title.end() :]) if word in WORDS else None
+
+
+def parse_google(block: str) -> Items | None:
+    """Read `Args:` or `Raises:`, and below it indented items."""
+    head, _, body = block.partition("\n")
+    word = head[:-1].lower()
+    if not head.endswith(":") or not body.strip() or word not in WORDS:
+        return None
+    return parse_items(word, body)
+
+
+def parse_items(word: str, body: str) -> Items:
+    for item in re.split(r"(?m)^(?=\S)", textwrap.dedent(body)):
+        # "name: text", "name (type): text" (Google); "name", "name : type", with the text below (NumPy)
+        named = re.match(r"([\\*\w<>.-]+(?:, [\\*\w<>.-]+)*)(?: ?\(.*?\))?(?:: | : .*|:?$)", item, re.MULTILINE)
+        if named:
+            for name in named[1].split(", "):
+                yield word, name, item[named.end() :]
+
+
+# --- JSON Schema --------------------------------------------------------------------------------------------------
+
+# of objects within objects: one more makes a schema as many times larger as an object has fields
+MAX_SCHEMA_DEPTH = 4
+# what JSON can bring, by the names of JSON Schema
+SCHEMA_TYPES: list[tuple[Any, str]] = [
+    (str, "string"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (type(None), "null"),
+    (None, "null"),
+    *((kind, "object") for kind in (dict, Mapping, MutableMapping)),
+    *((kind, "array") for kind in (list, tuple, set, frozenset, Sequence, Collection, Iterable)),
+]
+
+
+def schema_of(annotation: Any, cls: type, depth: int = 0) -> dict[str, Any]:
+    """Return the JSON Schema of an annotation; {}, which admits everything, if there is none.
+
+    Raises RecursionError for classes within classes whose schema would have no end, or be too large.
+    """
+    if depth > MAX_SCHEMA_DEPTH:
+        raise RecursionError
+    schemas: list[dict[str, Any]] = []
+    for member in resolve_union(annotation, cls):
+        schema = schema_of_type(member, cls, depth)
+        if not schema:
+            return {}
+        if schema not in schemas:
+            schemas.append(schema)
+    if len(schemas) == 1:
+        return schemas[0]
+    if all(schema.keys() == {"type"} for schema in schemas):
+        return {"type": [schema["type"] for schema in schemas]}
+    return {"anyOf": schemas}
+
+
+def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
+    origin = typing.get_origin(kind) or kind
+    arguments = typing.get_args(kind)
+    if origin is typing.Literal:
+        return schema_of_values(list(arguments))
+    if isinstance(origin, type) and issubclass(origin, enum.Enum):
+        return schema_of_values([member.value for member in origin])
+    if hasattr(origin, "__required_keys__"):
+        return schema_of_typed_dict(origin, depth)
+    if isinstance(origin, type) and is_dataclass(origin):
+        return schema_of_dataclass(origin, depth)
+    name = next((name for known, name in SCHEMA_TYPES if origin is known), "")
+    if not name:
+        return {}
+    parts = [schema_of(argument, cls, depth) for argument in arguments if argument is not Ellipsis]
+    if origin is tuple and parts and Ellipsis not in arguments:
+        return {"type": name, "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
+    schema: dict[str, Any] = {"type": name}
+    if name == "object" and parts and parts[-1]:
+        schema["additionalProperties"] = parts[-1]
+    if name == "array" and parts and parts[-1]:
+        schema["items"] = parts[-1]
+    return schema
+
+
+def schema_of_values(values: list[Any]) -> dict[str, Any]:
+    encode_json(values)  # which raises if they are not JSON
+    return {"enum": values}
+
+
+def schema_of_typed_dict(cls: Any, depth: int) -> dict[str, Any]:
+    annotations = cls.__annotations__
+    # an annotation kept as a string hides NotRequired from __required_keys__
+    required = [name for name in annotations if name in cls.__required_keys__]
+    required = [name for name in required if "NotRequired" not in str(annotations[name])]
+    return schema_of_fields(annotations, required, cls, depth)
+
+
+def schema_of_dataclass(cls: Any, depth: int) -> dict[str, Any]:
+    taken = [field for field in fields(cls) if field.init]
+    required = [field.name for field in taken if field.default is MISSING and field.default_factory is MISSING]
+    return schema_of_fields({field.name: field.type for field in taken}, required, cls, depth)
+
+
+def schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type, depth: int) -> dict[str, Any]:
+    properties = {name: schema_of(annotation, cls, depth + 1) for name, annotation in annotations.items()}
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    return schema
