@@ -42,17 +42,18 @@ bench: $(VENV)/test ## measure the costs that the README names
 soak: $(VENV)/test ## put everything at once on the server, for ten minutes (SECONDS=… for others)
 	$(VENV)/bin/python tests/soak.py
 
-zip: ## make dist/spiffproxy-lambda.zip for AWS Lambda (CONNECTORS=… names a folder of your own)
-	$(PYTHON) .ci/pack.py "$(DIST)/spiffproxy-lambda.zip" $(if $(CONNECTORS),"$(CONNECTORS)")
+zip: ## make dist/spiffproxy-lambda.zip for AWS Lambda, with bytecode for PYTHON (CONNECTORS=… names a folder of your own)
+	$(PYTHON) spiffproxy.py pack "$(DIST)/spiffproxy-lambda.zip" $(if $(CONNECTORS),--connectors "$(CONNECTORS)")
 
 pyz: ## make dist/spiffproxy.pyz, the proxy in one file (CONNECTORS=… as above)
-	$(PYTHON) .ci/pack.py "$(DIST)/spiffproxy.pyz" $(if $(CONNECTORS),"$(CONNECTORS)")
+	$(PYTHON) spiffproxy.py pack "$(DIST)/spiffproxy.pyz" $(if $(CONNECTORS),--connectors "$(CONNECTORS)")
 
 # from a copy, so that nothing gets in that an earlier build has left
 wheel: $(VENV)/test ## make dist/spiffproxy-<version>-py3-none-any.whl
 	rm -rf build/wheel
 	mkdir -p build/wheel
 	cp -R pyproject.toml README.md spiffproxy.py connectors build/wheel
+	find build/wheel -type f -exec chmod 644 {} +
 	umask 022; SOURCE_DATE_EPOCH=315532800 $(VENV)/bin/python -m pip wheel --quiet --no-deps --no-index \
 		--no-build-isolation --wheel-dir "$(DIST)" build/wheel
 	rm -rf build/wheel
