@@ -7,11 +7,11 @@ import io
 import json
 import os
 import re
-import socket
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from client import CALL, exchange
 from conftest import CONNECTORS, JSON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -244,7 +244,6 @@ def test_whatever_is_odd_about_a_request_it_is_answered(ask_with, odd_names, rea
 
 # --- bytes on a socket ---
 
-CALL = b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 RIGHT = [
     b"GET /v1/commands HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
     b"HEAD /v1/auths HTTP/1.0\r\n\r\n",
@@ -268,15 +267,6 @@ def mutations(draw):
         end = draw(st.just(start) | st.integers(start, min(start + 30, len(data))) | st.just(len(data)))
         data = data[:start] + draw(st.just(b"") | st.sampled_from(PIECES) | st.binary(max_size=8)) + data[end:]
     return data
-
-
-def exchange(server, data):
-    """Send bytes as they are, and return what comes back until the server closes."""
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        with connection.makefile("rb") as answer:
-            return answer.read()
 
 
 def check_bytes(data, received):
