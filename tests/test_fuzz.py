@@ -89,13 +89,17 @@ OPEN_PATHS = ["/", "/liveness", "/v1/liveness"]
 PATHS = ["/v1/commands", "/v1/auths", "/v1/auth/example/SignIn", "/v1/auth/example/SignIn/callback", *OPEN_PATHS]
 segments = st.sampled_from(["v1", "do", "example", "Echo", "commands", "..", ""]) | latin
 paths = st.sampled_from(PATHS) | st.lists(segments, max_size=5).map("/".join) | latin
-# what may be odd about a request
+# what may be odd about a request; of several strategies joined by |, each is chosen as often as the others
 ODDITIES = {
     "body": st.sampled_from([b"", b"[" * 50_000, b"a" * 70_000]) | values.map(to_json) | st.binary(),
-    "REQUEST_METHOD": st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE"]) | latin.filter(len),
+    "REQUEST_METHOD": st.just("HEAD")
+    | st.sampled_from(["GET", "POST", "OPTIONS", "PUT", "DELETE"])
+    | latin.filter(len),
     "PATH_INFO": paths | paths.map("//{}/".format),
     "CONTENT_TYPE": st.just("Application/JSON; charset=latin-1") | st.sampled_from(["", "text/plain"]) | latin,
-    "CONTENT_LENGTH": st.sampled_from(["9999", "60000", "60001", "9" * 30, "", "0", "1", "-1", "1, 1", "²"]) | latin,
+    "CONTENT_LENGTH": st.sampled_from(["60001", "9" * 30])
+    | st.sampled_from(["9999", "60000", "", "0", "1", "-1", "1, 1", "²"])
+    | latin,
     "HTTP_TRANSFER_ENCODING": st.just("chunked") | latin,
     "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY": st.just(KEY) | st.sampled_from(["", KEY.upper(), f" {KEY}"]) | latin,
     "HTTP_ORIGIN": st.sampled_from(["https://a.example", "null"]) | latin,
@@ -306,7 +310,12 @@ def test_whatever_bytes_are_sent_the_server_lives(start_server, tmp_path):
     @settings(max_examples=4 * settings().max_examples)
     @given(mutations() | st.binary())
     def send(data):
-        seen.add(check_bytes(data, exchange(server, data)))
+        try:
+            received = exchange(server, data)
+        except OSError:  # the server has answered the request, and closed on what follows
+            assert len(re.split(rb"\r?\n\r?\n", data, maxsplit=1)[-1]) > 8000
+        else:
+            seen.add(check_bytes(data, received))
         log.append(stderr.read() or b"")
 
     send()
