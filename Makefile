@@ -17,8 +17,9 @@ help: ## list the targets
 run: ## run the proxy, as python spiffproxy.py does
 	$(PYTHON) spiffproxy.py
 
+# more workers than cores: many tests wait. A file stays in one worker, which starts its PostgreSQL or moto once
 test: $(VENV)/test ## run the tests (TESTS=… names some)
-	$(VENV)/bin/python -m pytest -q $(TESTS)
+	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile)
 
 test-all: ## run the tests on every Python from 3.9 up that pyenv has
 	@for python in $(PYTHONS); do $(MAKE) --no-print-directory test PYTHON=$$python || exit 1; done
