@@ -13,7 +13,7 @@ from wsgiref.validate import validator
 import pytest
 from client import CALL, exchange
 from conftest import CONNECTORS, JSON
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from spiffproxy import Proxy
@@ -89,17 +89,13 @@ OPEN_PATHS = ["/", "/liveness", "/v1/liveness"]
 PATHS = ["/v1/commands", "/v1/auths", "/v1/auth/example/SignIn", "/v1/auth/example/SignIn/callback", *OPEN_PATHS]
 segments = st.sampled_from(["v1", "do", "example", "Echo", "commands", "..", ""]) | latin
 paths = st.sampled_from(PATHS) | st.lists(segments, max_size=5).map("/".join) | latin
-# what may be odd about a request; of several strategies joined by |, each is chosen as often as the others
+# what may be odd about a request
 ODDITIES = {
     "body": st.sampled_from([b"", b"[" * 50_000, b"a" * 70_000]) | values.map(to_json) | st.binary(),
-    "REQUEST_METHOD": st.just("HEAD")
-    | st.sampled_from(["GET", "POST", "OPTIONS", "PUT", "DELETE"])
-    | latin.filter(len),
+    "REQUEST_METHOD": st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE"]) | latin.filter(len),
     "PATH_INFO": paths | paths.map("//{}/".format),
     "CONTENT_TYPE": st.just("Application/JSON; charset=latin-1") | st.sampled_from(["", "text/plain"]) | latin,
-    "CONTENT_LENGTH": st.sampled_from(["60001", "9" * 30])
-    | st.sampled_from(["9999", "60000", "", "0", "1", "-1", "1, 1", "²"])
-    | latin,
+    "CONTENT_LENGTH": st.sampled_from(["9999", "60000", "60001", "9" * 30, "", "0", "1", "-1", "1, 1", "²"]) | latin,
     "HTTP_TRANSFER_ENCODING": st.just("chunked") | latin,
     "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY": st.just(KEY) | st.sampled_from(["", KEY.upper(), f" {KEY}"]) | latin,
     "HTTP_ORIGIN": st.sampled_from(["https://a.example", "null"]) | latin,
@@ -183,7 +179,7 @@ def is_open(environ):
 
 @pytest.fixture
 def ask_with(imports):
-    """Return a function that asks for whatever a strategy makes, and returns the kinds of answers there were."""
+    """Return a function that asks for whatever a strategy makes, until it has had every kind of answer in `reached`."""
     proxy = Proxy(
         {
             "CONNECTOR_PROXY_CONNECTORS": str(CONNECTORS),
@@ -193,7 +189,7 @@ def ask_with(imports):
         }
     )
 
-    def ask_with(strategy):
+    def ask_with(strategy, reached):
         kinds = set()
 
         @given(strategy)
@@ -204,8 +200,12 @@ def ask_with(imports):
                 assert kind in ("Unauthorized", "not_found", "HEAD")
             kinds.add(kind)
 
-        ask()
-        return kinds
+        # Hypothesis draws constants from the modules that are loaded, so the tests before this one change its examples
+        for number in range(10):
+            (seed(number)(ask) if settings().derandomize else ask)()
+            if kinds >= reached:
+                return
+        raise AssertionError(f"never reached: {reached - kinds}")
 
     return ask_with
 
@@ -224,7 +224,7 @@ def ask_with(imports):
     ],
 )
 def test_whatever_the_parameters_are_a_call_is_answered(ask_with, command, reached):
-    assert ask_with(requests([command])) >= reached
+    ask_with(requests([command]), reached)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_whatever_the_parameters_are_a_call_is_answered(ask_with, command, reach
     ids=lambda value: " ".join(value[:5]) if isinstance(value, list) else "",
 )
 def test_whatever_is_odd_about_a_request_it_is_answered(ask_with, odd_names, reached):
-    assert ask_with(requests(list(COMMANDS), odd_names)) >= reached
+    ask_with(requests(list(COMMANDS), odd_names), reached)
 
 
 # --- bytes on a socket ---
