@@ -62,9 +62,10 @@ clean: ## remove what the tools made
 	rm -rf .venv build dist .hypothesis .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# a stamp for each group of dependencies, made again when pyproject.toml changes
+# a stamp for each group of dependencies, made again when pyproject.toml changes;
+# bytecode of what is imported is written when it is
 $(VENV)/test $(VENV)/check: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --group $(@F)
+	$(VENV)/bin/python -m pip install --quiet --no-compile --group $(@F)
 	touch $@
