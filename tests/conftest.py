@@ -45,11 +45,6 @@ def pytest_make_parametrize_id(val):
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the file that waits the longest, so that the workers of pytest-xdist finish at about the same time."""
-    items.sort(key=lambda item: item.path.name != "test_server_threads.py")
-
-
 # --- what is expected ---
 
 
