@@ -17,8 +17,9 @@ help: ## list the targets
 run: ## run the proxy, as python spiffproxy.py does
 	$(PYTHON) spiffproxy.py
 
+# more workers than cores: many tests wait. A file stays in one worker, which starts its PostgreSQL or moto once
 test: $(VENV)/test ## run the tests (TESTS=… names some)
-	$(VENV)/bin/python -m pytest -q $(TESTS)
+	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile)
 
 test-all: ## run the tests on every Python from 3.9 up that pyenv has
 	@for python in $(PYTHONS); do $(MAKE) --no-print-directory test PYTHON=$$python || exit 1; done
@@ -62,9 +63,10 @@ clean: ## remove what the tools made
 	rm -rf .venv build dist .hypothesis .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# a stamp for each group of dependencies, made again when pyproject.toml changes
+# a stamp for each group of dependencies, made again when pyproject.toml changes;
+# bytecode of what is imported is written when it is
 $(VENV)/test $(VENV)/check: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --group $(@F)
+	$(VENV)/bin/python -m pip install --quiet --no-compile --group $(@F)
 	touch $@

@@ -40,6 +40,14 @@ _numbers = itertools.count(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(val):
+    """Name gzip data: it holds the time, and a test needs the same name in every worker of pytest-xdist."""
+    return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
+# --- what is expected ---
+
+
 def error_reply(code, message):
     """The whole envelope of an error; `message` is a regular expression for a part of it."""
     return {
@@ -69,19 +77,6 @@ def standard_fields(entries):
         ]
         for entry in entries
     }
-
-
-def free_port():
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def forget_connectors(but=BUNDLED):
-    """Have connectors imported anew; the bundled ones take their time and need it not."""
-    for name in list(sys.modules):
-        if name.startswith("connector_") and name.split(".")[0] not in but:
-            del sys.modules[name]
 
 
 @functools.cache
@@ -129,6 +124,16 @@ def watch(proxy):
         return parts
 
     return application
+
+
+# --- applications in this process ---
+
+
+def forget_connectors(but=BUNDLED):
+    """Have connectors imported anew; the bundled ones take their time and need it not."""
+    for name in list(sys.modules):
+        if name.startswith("connector_") and name.split(".")[0] not in but:
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -210,15 +215,23 @@ def http_call(make_http_call):
     return make_http_call()
 
 
+# --- the proxy as a process of its own ---
+
+
+def make_environ(**environ):
+    """Return the environment of a process: that of the tests without settings of the proxy, and these variables."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
+    return {**clean, **environ}
+
+
 class _Server:
     """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
 
     def __init__(self, *arguments, python=(sys.executable,), module=MODULE, cwd=None, **environ):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
         self.process = subprocess.Popen(
             [*python, str(module), "--port", "0", *arguments],
             cwd=cwd,
-            env={**clean, **environ},
+            env=make_environ(**environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -267,18 +280,67 @@ def start_server():
         yield start
 
 
+def with_code(code):
+    """How to start the server where something has happened before."""
+    start = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy\n{code}\n"
+    return sys.executable, "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
+
+
 def run_proxy(*arguments, module=MODULE, cwd=None, **environ):
     """Run the command line to its end."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
     return subprocess.run(
         [sys.executable, "-S", "-W", "error", str(module), *arguments],
         cwd=cwd,
-        env={**clean, **environ},
+        env=make_environ(**environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=30,
     )
+
+
+class _Caller:
+    """tests/caller.py; `threads` and `kilobytes` are those that it had after the last call, and at its most."""
+
+    def __init__(self, names, routes, environ):
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-W", "error", str(CALLER), json.dumps([names, routes])],
+            env=make_environ(**environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, command, settings=None, **parameters):
+        print(json.dumps([command, settings or {}, parameters]), file=self.process.stdin, flush=True)
+        answer, status, self.threads, self.kilobytes = json.loads(self.process.stdout.readline())
+        check_code(f"/v1/do/{command}", status, json.dumps(answer).encode())
+        return answer
+
+    def stop(self):
+        _, err = self.process.communicate(timeout=10)
+        assert err == ""
+
+
+@contextlib.contextmanager
+def start_caller(names=(), routes=(), **environ):
+    """A process that calls commands: where `names` lead at each look-up, null being nowhere, and `routes` addresses."""
+    caller = _Caller(dict(names), dict(routes), environ)
+    try:
+        yield caller
+    finally:
+        caller.stop()
+
+
+@pytest.fixture
+def make_caller():
+    """Return a function that starts a process which calls commands."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **environ: stack.enter_context(start_caller(*arguments, **environ))
+
+
+# --- upstreams over HTTP ---
 
 
 class _UpstreamHandler(BaseHTTPRequestHandler):
@@ -338,6 +400,9 @@ def other_upstream():
         yield server
 
 
+# --- TLS ---
+
+
 @pytest.fixture(scope="session", autouse=True)
 def authority(tmp_path_factory):
     """A certificate authority that the process trusts."""
@@ -358,9 +423,31 @@ def server_context(authority, *names):
 
 
 @pytest.fixture
+def certificate(authority, tmp_path):
+    """The flags of a server with a certificate."""
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    return "--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")
+
+
+@pytest.fixture
 def tls_upstream(authority):
     with serve_http(server_context(authority, "127.0.0.1")) as server:
         yield server
+
+
+# --- upstreams of bytes ---
+
+
+def free_port():
+    """Return a port that nobody listens on, and that no other test gets; a server may be started on it."""
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    server.detach()  # bound for as long as the process lives, or the system gives the port to another worker of xdist
+    return port
 
 
 @pytest.fixture
@@ -416,6 +503,20 @@ def serve_nobody(host="127.0.0.1", port=0):
         yield listener.getsockname()[1]
 
 
+def read_request(connection):
+    """Return the head of a request."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = connection.recv(65536)
+        if not part:
+            break
+        head += part
+    return head
+
+
+# --- time and threads ---
+
+
 def at_once(function, rows):
     """Call the function with each row, all at the same time, and return what it returned, in their order."""
     with ThreadPoolExecutor(len(rows)) as pool:
@@ -429,56 +530,3 @@ def clock(monkeypatch):
     clock = SimpleNamespace(seconds=0)
     monkeypatch.setattr(time, "monotonic", lambda: started() + clock.seconds)
     return clock
-
-
-class _Caller:
-    """tests/caller.py; `threads` and `kilobytes` are those that it had after the last call, and at its most."""
-
-    def __init__(self, names, routes, environ):
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-S", "-W", "error", str(CALLER), json.dumps([names, routes])],
-            env={**clean, **environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, command, settings=None, **parameters):
-        print(json.dumps([command, settings or {}, parameters]), file=self.process.stdin, flush=True)
-        answer, status, self.threads, self.kilobytes = json.loads(self.process.stdout.readline())
-        check_code(f"/v1/do/{command}", status, json.dumps(answer).encode())
-        return answer
-
-    def stop(self):
-        _, err = self.process.communicate(timeout=10)
-        assert err == ""
-
-
-@contextlib.contextmanager
-def start_caller(names=(), routes=(), **environ):
-    """A process that calls commands: where `names` lead at each look-up, null being nowhere, and `routes` addresses."""
-    caller = _Caller(dict(names), dict(routes), environ)
-    try:
-        yield caller
-    finally:
-        caller.stop()
-
-
-@pytest.fixture
-def make_caller():
-    """Return a function that starts a process which calls commands."""
-    with contextlib.ExitStack() as stack:
-        yield lambda *arguments, **environ: stack.enter_context(start_caller(*arguments, **environ))
-
-
-def read_request(connection):
-    """Return the head of a request."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        part = connection.recv(65536)
-        if not part:
-            break
-        head += part
-    return head

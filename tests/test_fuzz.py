@@ -7,13 +7,13 @@ import io
 import json
 import os
 import re
-import socket
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from client import CALL, exchange
 from conftest import CONNECTORS, JSON
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from spiffproxy import Proxy
@@ -179,7 +179,7 @@ def is_open(environ):
 
 @pytest.fixture
 def ask_with(imports):
-    """Return a function that asks for whatever a strategy makes, and returns the kinds of answers there were."""
+    """Return a function that asks for whatever a strategy makes, until it has had every kind of answer in `reached`."""
     proxy = Proxy(
         {
             "CONNECTOR_PROXY_CONNECTORS": str(CONNECTORS),
@@ -189,7 +189,7 @@ def ask_with(imports):
         }
     )
 
-    def ask_with(strategy):
+    def ask_with(strategy, reached):
         kinds = set()
 
         @given(strategy)
@@ -200,8 +200,12 @@ def ask_with(imports):
                 assert kind in ("Unauthorized", "not_found", "HEAD")
             kinds.add(kind)
 
-        ask()
-        return kinds
+        # Hypothesis draws constants from the modules that are loaded, so the tests before this one change its examples
+        for number in range(10):
+            (seed(number)(ask) if settings().derandomize else ask)()
+            if kinds >= reached:
+                return
+        raise AssertionError(f"never reached: {reached - kinds}")
 
     return ask_with
 
@@ -220,7 +224,7 @@ def ask_with(imports):
     ],
 )
 def test_whatever_the_parameters_are_a_call_is_answered(ask_with, command, reached):
-    assert ask_with(requests([command])) >= reached
+    ask_with(requests([command]), reached)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +243,11 @@ def test_whatever_the_parameters_are_a_call_is_answered(ask_with, command, reach
     ids=lambda value: " ".join(value[:5]) if isinstance(value, list) else "",
 )
 def test_whatever_is_odd_about_a_request_it_is_answered(ask_with, odd_names, reached):
-    assert ask_with(requests(list(COMMANDS), odd_names)) >= reached
+    ask_with(requests(list(COMMANDS), odd_names), reached)
 
 
 # --- bytes on a socket ---
 
-CALL = b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 RIGHT = [
     b"GET /v1/commands HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
     b"HEAD /v1/auths HTTP/1.0\r\n\r\n",
@@ -268,15 +271,6 @@ def mutations(draw):
         end = draw(st.just(start) | st.integers(start, min(start + 30, len(data))) | st.just(len(data)))
         data = data[:start] + draw(st.just(b"") | st.sampled_from(PIECES) | st.binary(max_size=8)) + data[end:]
     return data
-
-
-def exchange(server, data):
-    """Send bytes as they are, and return what comes back until the server closes."""
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        with connection.makefile("rb") as answer:
-            return answer.read()
 
 
 def check_bytes(data, received):
@@ -316,7 +310,12 @@ def test_whatever_bytes_are_sent_the_server_lives(start_server, tmp_path):
     @settings(max_examples=4 * settings().max_examples)
     @given(mutations() | st.binary())
     def send(data):
-        seen.add(check_bytes(data, exchange(server, data)))
+        try:
+            received = exchange(server, data)
+        except OSError:  # the server has answered the request, and closed on what follows
+            assert len(re.split(rb"\r?\n\r?\n", data, maxsplit=1)[-1]) > 8000
+        else:
+            seen.add(check_bytes(data, received))
         log.append(stderr.read() or b"")
 
     send()

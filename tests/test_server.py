@@ -1,41 +1,27 @@
-"""The built-in server, as a process of its own, over real sockets."""
+"""The built-in server, as a process of its own: requests and responses, TLS, its start, and what it logs."""
 
-import http.client
+import contextlib
 import json
+import os
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import CONNECTORS, JSON, error_reply, run_proxy
+import trustme
+from client import CALL, EXAMPLES, HEAD, call, connect, exchange, read_answer, request, secure
+from conftest import JSON, MODULE, error_reply, run_proxy, with_code
 
 SECRET = "s3cret"
-EXAMPLES = ("--connectors", str(CONNECTORS))
+KEY = {"CONNECTOR_PROXY_API_KEY": "k"}
+GOODBYE = ["stopping", "stopped"]  # the last lines of the log
 
 
-def request(server, method, path, body=None, **headers):
-    """Make one request over a connection of its own, as SpiffArena's backend does."""
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
-    try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
-
-
-def call(server, command, **body):
-    status, _, answer = request(server, "POST", f"/v1/do/{command}", json.dumps(body), **{"Content-Type": JSON})
-    return status, json.loads(answer)
-
-
-def send_raw(server, data):
-    """Send bytes as they are and return all that comes back."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        with connection.makefile("rb") as answer:
-            return answer.read()
+# --- requests and responses ---
 
 
 def test_a_command_runs(example_server):
@@ -45,6 +31,242 @@ def test_a_command_runs(example_server):
     status, answer = call(example_server, "example/Echo", value="grün", spiff__task_data={"a": 1})
     assert status == 200
     assert answer["command_response"]["body"] == {"value": "grün", "others": {}, "task_data": {"a": 1}}
+
+
+def test_a_204_has_neither_type_nor_length(example_server):
+    status, headers, body = request(example_server, "OPTIONS", "/v1/commands")
+    assert (status, body, headers["Allow"]) == (204, b"", "GET, HEAD, OPTIONS")
+    assert headers["Content-Type"] is None
+    assert headers["Content-Length"] is None
+
+
+def test_head_has_no_body(example_server):
+    answer = exchange(example_server, b"HEAD /liveness HTTP/1.0\r\n\r\n")
+    assert answer.endswith(b"Connection: close\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n")
+
+
+BAD_REQUESTS = [
+    (b"nonsense\r\n\r\n", 400, "bad_request"),
+    (b"GET / HTTP/9.9\r\n\r\n", 505, "bad_request"),
+    (b"GET / NONSENSE\r\n\r\n", 400, "bad_request"),
+    (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414, "bad_request"),
+    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "bad_request"),
+    (b"GET / HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431, "bad_request"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \xff \xff\r\n\r\n", 400, "bad_request"),
+    (b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 415, "unsupported_media_type"),
+    (CALL + b"\r\n", 411, "length_required"),
+    (CALL + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "length_required"),
+    (CALL + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 411, "length_required"),
+    (CALL + b"Content-Length: -1\r\n\r\n", 400, "invalid_content_length"),
+    (CALL + b"Content-Length: +2\r\n\r\n{}", 400, "invalid_content_length"),
+    (CALL + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "invalid_content_length"),
+    (CALL + b"Content-Length: 99999999999999999999999999\r\n\r\n", 413, "request_too_large"),
+    (CALL + b"Content-Length: 10\r\n\r\n{}", 400, "incomplete_request"),
+    (CALL + b"Content-Length: 2\r\n\r\n{]", 400, "invalid_json"),
+    (b"GET /a\x00b HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"GET /v1/../../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"GET * HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n", 404, "not_found"),
+]
+
+
+@pytest.mark.parametrize(("data", "status", "code"), BAD_REQUESTS)
+def test_whatever_is_sent_the_answer_is_json(example_server, data, status, code):
+    """And the next request works."""
+    head, _, body = exchange(example_server, data).partition(b"\r\n\r\n")
+    assert re.match(rb"HTTP/1\.[01] %d " % status, head)
+    assert b"\r\nContent-Type: application/json\r\n" in head
+    assert b"\r\nServer: spiffproxy\r\n" in head
+    assert b"Python" not in head + body
+    assert json.loads(body) == error_reply(code, "")
+    assert request(example_server, "GET", "/liveness")[0] == 200
+
+
+def test_what_a_client_does_wrong_leaves_no_traceback(start_server):
+    server = start_server(*EXAMPLES)
+    for data, _, _ in BAD_REQUESTS:
+        exchange(server, data)
+    _, log = server.stop(len(BAD_REQUESTS))
+    assert len(log.splitlines()) == 1 + len(BAD_REQUESTS) + len(GOODBYE)
+    assert not re.search("Traceback|File |Python", log)
+
+
+def test_the_target_may_name_a_host(start_server):
+    """RFC 9112 section 3.2.2."""
+    server = start_server()
+    assert exchange(server, b"GET http://user:s3cret@host/liveness HTTP/1.1\r\nHost: host\r\n\r\n").endswith(
+        b'{"ok": true}'
+    )
+    assert exchange(server, b"GET http://host HTTP/1.1\r\nHost: host\r\n\r\n").endswith(b"/v1/commands\n")
+    assert SECRET not in server.stop()[1]
+
+
+def test_half_a_head_is_no_request(start_server):
+    """The standard parser would take it for a whole one."""
+    server = start_server(*EXAMPLES)
+    assert exchange(server, b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 0\r\n") == b""
+    assert exchange(server, b"GET /liveness HTTP/1.1\r\nX") == b""
+    assert exchange(server, b"") == b""
+    assert server.stop(2)[1].count("hung up, was too slow, or spoke no TLS: ConnectionAbortedError\n") == 2
+
+
+def test_a_head_is_bounded(start_server):
+    server = start_server()
+    for name in b"A", b"":  # the second is a line that goes on
+        head = b"GET /liveness HTTP/1.1\r\n" + (name + b": " + b"b" * 60_000 + b"\r\n") * 90
+        assert exchange(server, head + b"\r\n").startswith(b"HTTP/1.1 431 ")
+
+
+def test_an_empty_line_before_a_request_is_skipped(start_server):
+    assert exchange(start_server(), b"\r\n" + HEAD + b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_environment_does_not_reach_the_application(start_server, tmp_path):
+    """wsgiref would put all of it, with its secrets, into the environ of each request."""
+    commands = tmp_path / "connector_frames" / "commands"
+    commands.mkdir(parents=True)
+    for file in commands / "__init__.py", commands.parent / "__init__.py":
+        file.touch()
+    (commands / "look.py").write_text("""
+import sys
+class Look:
+    def execute(self, config, task_data):
+        frame = sys._getframe()
+        while "start_response" not in frame.f_locals:
+            frame = frame.f_back
+        return {"response": sorted(frame.f_locals["environ"])}
+""")
+    server = start_server("--connectors", str(tmp_path), OTHER_PASSWORD=SECRET)
+    names = call(server, "frames/Look")[1]
+    assert "PATH_INFO" in names
+    assert "OTHER_PASSWORD" not in names
+    assert "HOME" not in names
+
+
+# --- answers before the request is read ---
+
+
+def test_a_client_that_waits_is_bid_to_send_its_body(start_server):
+    server = start_server(*EXAMPLES, **KEY)
+    head = CALL + b"Expect: 100-continue\r\nContent-Length: 2\r\n"
+    with connect(server) as connection:
+        connection.sendall(head + b"Spiff-Connector-Proxy-Api-Key: k\r\n\r\n")
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"{}")
+        assert read_answer(connection)[0] == 200
+    with connect(server) as connection:
+        connection.sendall(head + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert read_answer(connection)[0] == 401
+
+
+@pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 40000000\r\n\r\n", 401),
+        (CALL + b"Spiff-Connector-Proxy-Api-Key: k\r\nContent-Length: 40000000\r\n\r\n", 413),
+        (CALL + b"Spiff-Connector-Proxy-Api-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        (b"NONSENSE\r\n\r\n", 400),
+    ],
+    ids=["401", "413", "411", "400"],
+)
+def test_an_early_answer_reaches_a_client_that_is_still_sending(
+    start_server, authority, certificate, with_tls, request_head, status
+):
+    server = start_server(*EXAMPLES, *(certificate if with_tls else ()), **KEY)
+    for _ in range(5):
+        with connect(server) as plain, secure(plain, authority, server) if with_tls else plain as connection:
+            connection.sendall(request_head)
+            for _ in range(40):
+                connection.sendall(b"x" * 1_000_000)
+            assert read_answer(connection)[0] == status
+
+
+# --- TLS ---
+
+
+def test_https(start_server, authority, certificate):
+    server = start_server(*EXAMPLES, *certificate)
+    assert server.first_line.count("listening on https://127.0.0.1:") == 1
+    with connect(server) as plain, secure(plain, authority, server) as connection:
+        connection.sendall(HEAD + b"\r\n")
+        status, _, body = read_answer(connection)
+    assert (status, body) == (200, b'{"ok": true}')
+
+
+def test_one_file_may_hold_certificate_and_key(start_server, authority, tmp_path):
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    server = start_server("--certfile", str(tmp_path / "both.pem"))
+    with connect(server) as plain, secure(plain, authority, server) as connection:
+        connection.sendall(HEAD + b"\r\n")
+        assert read_answer(connection)[0] == 200
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+def test_no_tls_below_1_2(start_server, authority, certificate):
+    server = start_server(*certificate)
+    with connect(server) as plain, pytest.raises((ssl.SSLError, OSError)):
+        secure(
+            plain,
+            authority,
+            server,
+            minimum_version=ssl.TLSVersion.TLSv1_1,
+            maximum_version=ssl.TLSVersion.TLSv1_1,
+        )
+
+
+def test_those_who_speak_no_tls_harm_nobody(start_server, authority, certificate):
+    """One sends plain HTTP, and many never finish the handshake."""
+    server = start_server(*certificate)
+    with contextlib.ExitStack() as stack:
+        for number in range(100):
+            stack.enter_context(connect(server)).sendall((b"", b"\x16\x03\x01")[number % 2])
+        with connect(server) as plain, contextlib.suppress(ConnectionResetError):
+            plain.sendall(HEAD + b"\r\n")
+            plain.recv(1000)
+        with connect(server) as plain, secure(plain, authority, server) as connection:
+            connection.sendall(HEAD + b"\r\n")
+            assert read_answer(connection)[0] == 200
+    _, log = server.stop(1)
+    assert re.search("INFO a client hung up, was too slow, or spoke no TLS: SSLError\n", log)
+    assert "Traceback" not in log
+
+
+def encrypt_key(path):
+    key = ["openssl", "pkey", "-aes128", "-passout", "pass:x", "-in", path / "key.pem", "-out", path / "locked.pem"]
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    subprocess.run(key, check=True, capture_output=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("certfile", "keyfile", "words"),
+    [
+        ("nowhere.pem", "key.pem", "No such file or directory: .*nowhere.pem"),
+        ("cert.pem", "nowhere.pem", "No such file or directory: .*nowhere.pem"),
+        ("cert.pem", ".", "Is a directory"),
+        ("cert.pem", "other.pem", "the key is not that of the certificate"),
+        ("cert.pem", "empty.pem", "no PEM file"),
+        ("empty.pem", "key.pem", "no PEM file"),
+        ("cert.pem", None, "no PEM file"),
+        ("cert.pem", "locked.pem", "locked.pem is encrypted; give a key without a password"),
+        (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both"),
+    ],
+)
+def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfile, words):
+    """Are refused in one line, before anything listens or anybody is asked for a password."""
+    trustme.CA().issue_cert("x.example").private_key_pem.write_to_path(tmp_path / "other.pem")
+    (tmp_path / "empty.pem").touch()
+    if keyfile == "locked.pem":
+        encrypt_key(tmp_path)
+    flags = {"--certfile": certfile, "--keyfile": keyfile}
+    ended = run_proxy("--port", "0", *[f"{flag}={tmp_path / file}" for flag, file in flags.items() if file])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch(f"spiffproxy: CONNECTOR_PROXY_.*{words}.*\n", ended.stderr)
+
+
+# --- start ---
 
 
 def test_the_first_line_says_where_and_what(start_server):
@@ -86,6 +308,15 @@ def test_ipv6(start_server):
     assert "WARNING" not in server.stop()[1]
 
 
+def test_all_addresses_of_both_families(start_server):
+    server = start_server("--host", "::", **KEY)
+    assert server.url == f"http://[::]:{server.port}"
+    for address in "::1", "127.0.0.1":
+        with socket.create_connection((address, server.port), timeout=20) as connection:
+            connection.sendall(HEAD + b"\r\n")
+            assert read_answer(connection)[0] == 200
+
+
 def test_a_port_in_use_is_said_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = run_proxy("--port", str(taken.getsockname()[1]))
@@ -93,76 +324,131 @@ def test_a_port_in_use_is_said_in_one_line():
     assert re.fullmatch(r"spiffproxy: cannot listen on 127.0.0.1 port \d+: .*Address already in use\n", ended.stderr)
 
 
-def test_a_204_has_neither_type_nor_length(example_server):
-    status, headers, body = request(example_server, "OPTIONS", "/v1/commands")
-    assert (status, body, headers["Allow"]) == (204, b"", "GET, HEAD, OPTIONS")
-    assert headers["Content-Type"] is None
-    assert headers["Content-Length"] is None
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("ü..x", "cannot listen on ü..x port 0: "), ("192.0.2.1", "cannot listen on 192.0.2.1 port 0: .*assign")],
+)
+def test_an_address_that_is_not_ours(host, words):
+    ended = run_proxy("--host", host, "--port", "0", PYTHONIOENCODING="utf-8")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch(f"spiffproxy: {words}.*\n", ended.stderr)
 
 
-def test_head_has_no_body(example_server):
-    answer = send_raw(example_server, b"HEAD /liveness HTTP/1.0\r\n\r\n")
-    assert answer.endswith(b"Connection: close\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n")
-
-
-GOODBYE = ["stopping", "stopped"]  # the last lines of the log
-CALL = b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
-BAD_REQUESTS = [
-    (b"nonsense\r\n\r\n", 400, "bad_request"),
-    (b"GET / HTTP/9.9\r\n\r\n", 505, "bad_request"),
-    (b"GET / NONSENSE\r\n\r\n", 400, "bad_request"),
-    (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414, "bad_request"),
-    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "bad_request"),
-    (b"GET / HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431, "bad_request"),
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \xff \xff\r\n\r\n", 400, "bad_request"),
-    (b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 415, "unsupported_media_type"),
-    (CALL + b"\r\n", 411, "length_required"),
-    (CALL + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "length_required"),
-    (CALL + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 411, "length_required"),
-    (CALL + b"Content-Length: -1\r\n\r\n", 400, "invalid_content_length"),
-    (CALL + b"Content-Length: +2\r\n\r\n{}", 400, "invalid_content_length"),
-    (CALL + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "invalid_content_length"),
-    (CALL + b"Content-Length: 99999999999999999999999999\r\n\r\n", 413, "request_too_large"),
-    (CALL + b"Content-Length: 10\r\n\r\n{}", 400, "incomplete_request"),
-    (CALL + b"Content-Length: 2\r\n\r\n{]", 400, "invalid_json"),
-    (b"GET /a\x00b HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"GET /v1/../../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"GET * HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n", 404, "not_found"),
-]
-
-
-@pytest.mark.parametrize(("data", "status", "code"), BAD_REQUESTS)
-def test_whatever_is_sent_the_answer_is_json(example_server, data, status, code):
-    """And the next request works."""
-    head, _, body = send_raw(example_server, data).partition(b"\r\n\r\n")
-    assert re.match(rb"HTTP/1\.[01] %d " % status, head)
-    assert b"\r\nContent-Type: application/json\r\n" in head
-    assert b"\r\nServer: spiffproxy\r\n" in head
-    assert b"Python" not in head + body
-    assert json.loads(body) == error_reply(code, "")
-    assert request(example_server, "GET", "/liveness")[0] == 200
-
-
-def test_what_a_client_does_wrong_leaves_no_traceback(start_server):
-    server = start_server(*EXAMPLES)
-    for data, _, _ in BAD_REQUESTS:
-        send_raw(server, data)
-    _, log = server.stop(len(BAD_REQUESTS))
-    assert len(log.splitlines()) == 1 + len(BAD_REQUESTS) + len(GOODBYE)
-    assert not re.search("Traceback|File |Python", log)
-
-
-def test_the_target_may_name_a_host(start_server):
-    """RFC 9112 section 3.2.2."""
-    server = start_server()
-    assert send_raw(server, b"GET http://user:s3cret@host/liveness HTTP/1.1\r\nHost: host\r\n\r\n").endswith(
-        b'{"ok": true}'
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+@pytest.mark.skipif(
+    not Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").exists()
+    or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 80,
+    reason="here anybody may listen on port 80",
+)
+def test_a_port_that_needs_root():
+    without = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    ended = subprocess.run(
+        [*without, sys.executable, str(MODULE), "--port", "80"], capture_output=True, text=True, timeout=30
     )
-    assert send_raw(server, b"GET http://host HTTP/1.1\r\nHost: host\r\n\r\n").endswith(b"/v1/commands\n")
-    assert SECRET not in server.stop()[1]
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch("spiffproxy: cannot listen on 127.0.0.1 port 80: .*Permission denied\n", ended.stderr)
+
+
+def test_names_are_not_looked_up(start_server):
+    """Neither its own at the start, nor that of a client."""
+    code = "import socket; socket.getfqdn = socket.gethostbyaddr = socket.getnameinfo = None"
+    server = start_server(python=with_code(code))
+    assert request(server, "GET", "/liveness")[0] == 200
+
+
+@pytest.mark.parametrize("where", ["/", "tmp_path"])
+def test_runs_from_any_folder_without_site_packages_and_with_warnings_as_errors(start_server, tmp_path, where):
+    """`python -S -W error spiffproxy.py`, the bundled connectors included."""
+    cwd = tmp_path if where == "tmp_path" else where
+    server = start_server(python=(sys.executable, "-S", "-W", "error"), cwd=cwd)
+    ids = [entry["id"] for entry in json.loads(request(server, "GET", "/v1/commands")[2])]
+    assert ids[0] == "bamboohr/GetEmployeeInfo"
+    assert len(ids) == 28
+    assert call(server, "http/GetRequest", url=f"{server.url}/liveness") == (200, {"ok": True})
+    _, log = server.stop()
+    assert not re.search("Warning|ERROR|Traceback", log)
+
+
+# --- the log ---
+
+
+def test_a_line_of_the_log(start_server):
+    """Method, path, status, bytes, milliseconds; control characters cannot forge another line."""
+    server = start_server()
+    request(server, "GET", "/liveness?query")
+    request(server, "GET", "/v1/%0Aforged")
+    exchange(server, "GET /\x1b[2J\u2028é HTTP/1.1\r\n\r\n".encode())
+    exchange(server, b"G\x1b[2J\x9b /liveness HTTP/1.1\r\n\r\n")
+    lines = sorted(server.stop(4)[1].splitlines()[1:-2], key=lambda line: line.partition("INFO")[2])
+    patterns = [
+        r"G%1B%5B2J%\S+ /liveness 405 \d+ \d+\.\d ms method_not_allowed",
+        r"GET /%1B%5B2J%\S+ 404 \d+ \d+\.\d ms not_found",
+        r"GET /liveness 200 12 \d+\.\d ms",
+        r"GET /v1/%0Aforged 404 \d+ \d+\.\d ms not_found",
+    ]
+    assert len(lines) == len(patterns)
+    for line, pattern in zip(lines, patterns):
+        assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d,\d{{3}} INFO {pattern}", line), line
+
+
+def test_a_command_is_logged_with_its_id_and_its_error_code(start_server):
+    server = start_server(*EXAMPLES)
+    call(server, "example/Echo")
+    call(server, "example/Fail", secret="s3cret")
+    call(server, "example/Nothing")
+    exchange(server, b"GET /liveness HTTP/1.1\r\n\r\n")
+    lines = [line.partition(" INFO ")[2] for line in server.stop(4)[1].splitlines()]
+    patterns = [
+        r"POST /v1/do/example/Echo 200 \d+ \d+\.\d ms example/Echo",
+        r"POST /v1/do/example/Fail 500 \d+ \d+\.\d ms example/Fail LookupError",
+        r"POST /v1/do/example/Nothing 404 \d+ \d+\.\d ms example/Nothing command_not_found",
+        r"GET /liveness 200 12 \d+\.\d ms",
+    ]
+    for pattern in patterns:
+        assert [line for line in lines if re.fullmatch(pattern, line)], (pattern, lines)
+
+
+def test_what_is_logged_of_a_request_is_one_short_line(start_server, write_connector, tmp_path):
+    """Whatever a command gives as its error code, and however long the path."""
+    source = "class C:\n    def execute(self, *_):\n        return {'command_response_version': 2, 'error': {'error_code': %r}}"
+    name = write_connector(source % "\ud800 \n" + "\n")
+    server = start_server("--connectors", str(tmp_path))
+    assert call(server, f"{name}/C")[0] == 200
+    request(server, "GET", "/" + "%C3%BC" * 10_000)
+    _, log = server.stop(2)
+    assert f" {name}/C %3F%20%0A\n" in log
+    assert max(map(len, log.splitlines())) < 2000
+
+
+def test_the_log_as_json(start_server, write_connector, tmp_path):
+    """A traceback included."""
+    name = write_connector(
+        "import logging\nclass Fail:\n    def __init__(self, x):\n        self.x = x\n    def execute(self, *_):\n"
+        "        logging.getLogger('lib').warning('got %s', {'level': 'FAKE'})\n        raise LookupError(self.x)"
+    )
+    server = start_server("--connectors", str(tmp_path), "--log-format", "json")
+    answer = request(server, "POST", f"/v1/do/{name}/Fail", '{"x": "s3cret"}', **{"Content-Type": JSON})[2]
+    request(server, "GET", "/liveness?s3cret")
+    _, log = server.stop()
+    entries = [json.loads(line) for line in log.splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("time")) for entry in entries)
+    assert [type(entry.pop("milliseconds")) for entry in entries if "milliseconds" in entry] == [float, float]
+    failed = {"level": "INFO", "method": "POST", "path": f"/v1/do/{name}/Fail", "status": 500, "bytes": len(answer)}
+    assert {**failed, "command": f"{name}/Fail", "error_code": "LookupError"} in entries
+    assert {"level": "INFO", "method": "GET", "path": "/liveness", "status": 200, "bytes": 12} in entries
+    messages = "\0".join(entry.get("message", "") for entry in entries)
+    assert "listening on " in messages
+    assert {"level": "WARNING", "message": "got {'level': 'FAKE'}"} in entries
+    assert re.search("raised LookupError\n *File ", messages)
+    assert "s3cret" not in log
+
+
+def test_a_log_format_that_does_not_exist():
+    ended = run_proxy("--log-format", "xml")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "spiffproxy: CONNECTOR_PROXY_LOG_FORMAT is 'xml'; it may be text or json\n",
+    )
 
 
 def test_nothing_secret_is_logged(start_server, tmp_path):
@@ -196,29 +482,10 @@ def test_nothing_secret_is_logged(start_server, tmp_path):
         f"{SECRET} {SECRET}\r\n\r\n",
         f"GET /liveness {SECRET}\r\n\r\n",
     ):
-        send_raw(server, data.encode())
+        exchange(server, data.encode())
     out, log = server.stop()
     assert "POST /v1/do/example/Fail 500" in log
     assert SECRET not in out + log
-
-
-def test_a_line_of_the_log(start_server):
-    """Method, path, status, bytes, milliseconds; control characters cannot forge another line."""
-    server = start_server()
-    request(server, "GET", "/liveness?query")
-    request(server, "GET", "/v1/%0Aforged")
-    send_raw(server, "GET /\x1b[2J\u2028é HTTP/1.1\r\n\r\n".encode())
-    send_raw(server, b"G\x1b[2J\x9b /liveness HTTP/1.1\r\n\r\n")
-    lines = sorted(server.stop(4)[1].splitlines()[1:-2], key=lambda line: line.partition("INFO")[2])
-    patterns = [
-        r"G%1B%5B2J%\S+ /liveness 405 \d+ \d+\.\d ms method_not_allowed",
-        r"GET /%1B%5B2J%\S+ 404 \d+ \d+\.\d ms not_found",
-        r"GET /liveness 200 12 \d+\.\d ms",
-        r"GET /v1/%0Aforged 404 \d+ \d+\.\d ms not_found",
-    ]
-    assert len(lines) == len(patterns)
-    for line, pattern in zip(lines, patterns):
-        assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d,\d{{3}} INFO {pattern}", line), line
 
 
 def test_a_client_that_hangs_up_is_one_short_line(start_server):
@@ -248,38 +515,3 @@ def test_what_commands_print_does_not_reach_stdout(start_server):
     out, log = server.stop()
     assert out == ""
     assert "printed by a command" in log
-
-
-def test_the_environment_does_not_reach_the_application(start_server, tmp_path):
-    """wsgiref would put all of it, with its secrets, into the environ of each request."""
-    commands = tmp_path / "connector_frames" / "commands"
-    commands.mkdir(parents=True)
-    for file in commands / "__init__.py", commands.parent / "__init__.py":
-        file.touch()
-    (commands / "look.py").write_text("""
-import sys
-class Look:
-    def execute(self, config, task_data):
-        frame = sys._getframe()
-        while "start_response" not in frame.f_locals:
-            frame = frame.f_back
-        return {"response": sorted(frame.f_locals["environ"])}
-""")
-    server = start_server("--connectors", str(tmp_path), OTHER_PASSWORD=SECRET)
-    names = call(server, "frames/Look")[1]
-    assert "PATH_INFO" in names
-    assert "OTHER_PASSWORD" not in names
-    assert "HOME" not in names
-
-
-@pytest.mark.parametrize("where", ["/", "tmp_path"])
-def test_runs_from_any_folder_without_site_packages_and_with_warnings_as_errors(start_server, tmp_path, where):
-    """`python -S -W error spiffproxy.py`, the bundled connectors included."""
-    cwd = tmp_path if where == "tmp_path" else where
-    server = start_server(python=(sys.executable, "-S", "-W", "error"), cwd=cwd)
-    ids = [entry["id"] for entry in json.loads(request(server, "GET", "/v1/commands")[2])]
-    assert ids[0] == "bamboohr/GetEmployeeInfo"
-    assert len(ids) == 28
-    assert call(server, "http/GetRequest", url=f"{server.url}/liveness") == (200, {"ok": True})
-    _, log = server.stop()
-    assert not re.search("Warning|ERROR|Traceback", log)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import CONNECTORS, JSON, ROOT, error_reply
+from conftest import CONNECTORS, JSON, ROOT, error_reply, make_environ
 
 KEY = "correct horse"
 AUTHS = ["example/OldSignIn", "example/SignIn", "xero/OAuth"]
@@ -64,16 +64,14 @@ def starting(name, folder, module="spiffproxy", **settings):
     package = name.partition(" ")[0]
     if not importlib.util.find_spec(package):
         pytest.skip(f"{package} is not installed")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
     process = subprocess.Popen(
         [part.replace("MODULE", module) for part in COMMANDS[name]],
         cwd=folder,
-        env={
-            **clean,
+        env=make_environ(
             **{f"CONNECTOR_PROXY_{name}": value for name, value in settings.items()},
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
-            "HOME": str(folder),  # gunicorn writes there
-        },
+            PYTHONPATH=f"{ROOT}{os.pathsep}{folder}",
+            HOME=str(folder),  # gunicorn writes there
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Description: what `/v1/commands` says of a constructor, whatever its shape, and that a call then fits it."""
+"""Parameters: what `/v1/commands` lists of a constructor, in the protocol's fields, and how a call is bound to it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Description: what `/v1/commands` tells beyond the protocol's fields, which stay as they are."""
+"""What `/v1/commands` says of a command beyond the protocol's fields: docstrings, schemas, defaults, errors."""
 
 import re
 import sys
@@ -109,6 +109,11 @@ SCHEMAS = {
 }
 
 
+def command(parameters, before=""):
+    """The source of a command whose constructor has these parameters, after other source."""
+    return f"{before}\nclass C:\n    def __init__(self, {parameters}): pass\n    def execute(self, *_): pass\n"
+
+
 def listed(call, command="C"):
     (entry,) = (entry for entry in call.app.get("/v1/commands").json if entry["id"] == f"{call.name}/{command}")
     return entry
@@ -121,7 +126,7 @@ def parameters(call, command="C"):
 def test_the_schema_of_an_annotation(make_command):
     """Is left out where it cannot be told."""
     taken = ", ".join(f"p{number}: {annotation}" for number, annotation in enumerate(SCHEMAS))
-    call = make_command(f"{HEADER}\nclass C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass\n")
+    call = make_command(command(taken, HEADER))
     told = {parameter["id"]: parameter.get("schema") for parameter in listed(call)["parameters"]}
     assert len(told) == len(SCHEMAS)
     for number, (annotation, expected) in enumerate(SCHEMAS.items()):
@@ -140,22 +145,17 @@ from typing import NotRequired, TypedDict
 class Thing(TypedDict):
     a: str
     b: NotRequired[int]
-class C:
-    def __init__(self, thing: Thing): pass
-    def execute(self, *_): pass
 """
     schema = {"type": "object", "properties": {"a": STRING, "b": INTEGER}, "required": ["a"]}
-    assert parameters(make_command(future + source))["thing"]["schema"] == schema
+    call = make_command(command("thing: Thing", future + source))
+    assert parameters(call)["thing"]["schema"] == schema
 
 
 def test_a_schema_has_an_end(make_command):
     """Four objects within each other are told; of more, each twice in the one around it, nothing is."""
     classes = [f"class T{n}(TypedDict):\n    a: 'T{n + 1}'\n    b: 'T{n + 1}'\n" for n in range(20)]
     source = "from typing import TypedDict\n" + "".join(classes) + "class T20(TypedDict):\n    a: int\n    b: str\n"
-    call = make_command(
-        f"{source}class C:\n    def __init__(self, a: T17, b: T16, c: T0): pass\n    def execute(self, *_): pass\n"
-    )
-    told = parameters(call)
+    told = parameters(make_command(command("a: T17, b: T16, c: T0", source)))
     schema = told["a"]["schema"]
     for _ in range(3):
         schema = schema["properties"]["b"]
@@ -198,8 +198,7 @@ class _Place(TypedDict):
     y: "List[Text]"
 """
     name = write_connector(
-        "from .other import _Place, _Point\n"
-        "class C:\n    def __init__(self, point: _Point, place: _Place): pass\n    def execute(self, *_): pass",
+        command("point: _Point, place: _Place", "from .other import _Place, _Point"),
         commands__in__other=source,
     )
     (entry,) = (one for one in make_app(tmp_path).get("/v1/commands").json if one["id"] == f"{name}/C")
@@ -211,10 +210,7 @@ class _Place(TypedDict):
 
 
 def test_the_standard_fields_are_as_they_were_and_come_first(make_command):
-    call = make_command(
-        "class C:\n    def __init__(self, a: str, *, b: dict = {}): pass\n    def execute(self, *_): pass"
-    )
-    entry = listed(call)
+    entry = listed(make_command(command("a: str, *, b: dict = {}")))
     assert list(entry) == ["id", "parameters"]
     a, b = entry["parameters"]
     assert list(a.items()) == [("id", "a"), ("type", "str"), ("required", True), ("schema", STRING)]
@@ -247,7 +243,7 @@ def test_what_is_named_like_a_secret(make_command):
     others = "key tokens max_tokens monkey pass_on author passenger authorization_url access_key_id"
     others += " continuation_token next_token page_token token_url tokenizer"
     taken = ", ".join([*secrets.split(), *others.split(), "a_token: int", "b_token: bool", "c_token='x'", "d_token=''"])
-    told = parameters(make_command(f"class C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass"))
+    told = parameters(make_command(command(taken)))
     assert [name for name, parameter in told.items() if "secret" in parameter] == [
         *secrets.split(),
         "c_token",
@@ -267,7 +263,7 @@ def test_a_default_that_holds_a_secret(make_command):
         "{'a': 'token'}",
     ]
     taken = ", ".join(f"p{number}={default}" for number, default in enumerate([*secrets, *others]))
-    told = parameters(make_command(f"class C:\n    def __init__(self, {taken}): pass\n    def execute(self, *_): pass"))
+    told = parameters(make_command(command(taken)))
     assert [name for name, parameter in told.items() if "default" in parameter] == ["p3", "p4", "p5", "p6"]
 
 
