@@ -31,12 +31,10 @@ import json
 import logging
 import os
 import pkgutil
-import queue
 import re
 import select
 import signal
 import socket
-import socketserver
 import sys
 import threading
 import time
@@ -97,8 +95,10 @@ BACKLOG = 1024
 # commands at once, at the most: they leave connections for all other requests
 MAX_RUNNING_COMMANDS = 448
 
-# a thread without a connection ends after this
+# a thread that does not get the turn to accept ends after this
 IDLE_THREAD_SECONDS = 10
+# a thread may keep the turn this long while it handles a connection; a command that takes a third is slow
+TURN_SECONDS = 0.003
 # how soon the server sees that it is to stop
 POLL_SECONDS = 0.2
 # for running calls to finish when the server stops; SpiffArena does not wait longer
@@ -440,6 +440,7 @@ class Entry:
         self.cls = cls
         self.parameters: list[Parameter] = []
         self.takes_kwargs = False
+        self.may_be_slow = True  # until it has run quickly
         for signature in constructor_parameters(cls):
             if signature.kind is signature.VAR_KEYWORD:
                 self.takes_kwargs = True
@@ -1255,8 +1256,15 @@ class Proxy:
         return Response(200, self.connectors.list_entries("auths"))
 
     def execute_command(self, environ: WSGIEnvironment, command_id: str) -> Response:
-        environ.get("spiffproxy.log", {})["command"] = command_id  # see Connection
-        return self.run(command_id, read_json(environ, self.settings.max_request_bytes))
+        environ.get("spiffproxy.log", {})["command"] = command_id
+        body = read_json(environ, self.settings.max_request_bytes)
+        command = self.connectors.load_entry("commands", command_id)
+        if command.may_be_slow and "spiffproxy.pass_turn" in environ:
+            environ["spiffproxy.pass_turn"]()
+        started = time.perf_counter()
+        response = execute(command, body, self.settings.config, self._slots)
+        command.may_be_slow = time.perf_counter() - started > TURN_SECONDS / 3
+        return response
 
     def run(self, command_id: str, body: dict[str, Any]) -> Response:
         """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""
@@ -1373,8 +1381,9 @@ END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 class Stream:
     """The socket of a client. Receiving and sending end by a deadline, in however many pieces they are done."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, before_waiting: Callable[[], None]) -> None:
         self._sock = sock
+        self._before_waiting = before_waiting
         self.set_deadline(HEAD_SECONDS)
 
     def set_deadline(self, seconds: float) -> None:
@@ -1390,7 +1399,7 @@ class Stream:
             view = view[self._try(self._sock.send, view) :]
 
     def _try(self, operation: Callable[[Any], Any], argument: Any) -> Any:
-        """Do it at once if that can be; a socket with a timeout would wait first, and let other threads run before."""
+        """Do it at once if that can be: a socket with a timeout would call `poll` first."""
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise socket.timeout  # the class that sockets raise, on 3.9 too
@@ -1400,6 +1409,7 @@ class Stream:
         except OSError as error:
             if error.errno not in WOULD_WAIT:
                 raise
+        self._before_waiting()
         self._sock.settimeout(seconds)
         return operation(argument)
 
@@ -1411,12 +1421,12 @@ class Connection:
     again while the rest of the body is discarded. A server that stops closes the idle ones and waits for the busy ones.
     """
 
-    def __init__(self, server: Server, sock: socket.socket, client: str) -> None:
+    def __init__(self, server: Server, sock: socket.socket, address: tuple[Any, ...]) -> None:
         self.server = server
         self.sock = sock
-        self.client = client
+        self.client = str(address[0])
         self.started = time.perf_counter()
-        self.stream = Stream(sock)
+        self.stream = Stream(sock, self.pass_turn)
         self.method = self.target = ""
         self.log: dict[str, str] = {}  # for the end of the log line: command, error_code, undelivered
         self._received = b""  # of the body, together with the head
@@ -1424,22 +1434,35 @@ class Connection:
         self._is_body_started = False
         self._expects_continue = False  # the client waits for an interim response before it sends the body
 
+    def pass_turn(self) -> None:
+        self.server.pass_turn(self)
+
+    def start_tls(self) -> None:
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        if self.server.tls:
+            self.pass_turn()
+            tls = self.server.tls.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+            self.sock = tls  # which the server closes if it stops in the meantime
+            self.stream = Stream(tls, self.pass_turn)
+            tls.settimeout(HEAD_SECONDS)
+            tls.do_handshake()
+
     def handle(self) -> None:
         try:
             head = self.receive_head()
             if not head:
                 return
             environ = self.parse_head(head)
-            self.server.mark_busy(self.sock)
+            self.server.mark_busy(self)
             status, headers, body = call_application(self.server.application, environ)
         except ProxyError as error:
-            self.server.mark_busy(self.sock)
+            self.server.mark_busy(self)
             response = response_from_error(error)
             status, headers = response.status_and_headers()
             body = b"" if self.method == "HEAD" else response.body
         self.send(status, headers, body)
-        if self._body_left and "undelivered" not in self.log:
-            self.server.mark_idle(self.sock)
+        if (self._body_left or self._received) and "undelivered" not in self.log:
+            self.server.mark_idle(self)
             with suppress(OSError):  # a client that is gone has its response, or will never have it
                 self.discard_body()
 
@@ -1492,6 +1515,7 @@ class Connection:
             "wsgi.url_scheme": "https" if self.server.tls else "http",
             "wsgi.input": self,
             "spiffproxy.log": self.log,
+            "spiffproxy.pass_turn": self.pass_turn,
         }
         # 2. the headers
         try:
@@ -1525,6 +1549,7 @@ class Connection:
         """Read what the client still sends, until it closes the connection."""
         socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
         self.stream.set_deadline(DISCARD_SECONDS)
+        self._body_left = sys.maxsize  # more than it has announced, too
         while self._take_body(CHUNK_BYTES):
             pass
 
@@ -1566,118 +1591,166 @@ def http_date(second: int) -> str:
 # --- The built-in server: threads, signals, start and stop --------------------------------------------------------
 
 
-class Server(socketserver.TCPServer):
-    """Accepts connections, and gives each a thread, which is used again for a later one."""
+class Server:
+    """Accepts connections and handles them, in threads that take turns.
 
-    allow_reuse_address = True
-    request_queue_size = BACKLOG
+    The thread that has the turn accepts a connection, handles it, and accepts the next one: no other thread has to be
+    woken for it. It passes the turn on before it has to wait: if a read or a write would block, and before a command
+    that is new or was slow the last time. A watcher takes the turn from a thread that is not done within
+    `TURN_SECONDS`. A thread without the turn finishes its connection and waits for the turn, for a while.
+    """
 
     def __init__(self, settings: Settings, application: WSGIApplication) -> None:
-        self.address_family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self.tls = load_certificate(settings.certfile, settings.keyfile) if settings.certfile else None
         self.application = application
-        self._connection_slots = threading.Semaphore(MAX_CONNECTIONS)
-        self._accepted: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
-        self._idle_threads = threading.Semaphore(0)  # those that no connection was accepted for
-        self._idle: set[socket.socket] = set()  # connections without a request that needs a response
-        self._idle_lock = threading.Lock()
-        self._is_stopping = False  # nothing more is accepted
+        self._listener = open_listener(settings.host, settings.port)
+        self.host, self.port = self._listener.getsockname()[:2]
+        self._slots = threading.Semaphore(MAX_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._idle: set[Connection] = set()  # without a request that needs a response
+        self._is_stopping = False  # nothing more is accepted than the kernel has accepted already
+        self._left_to_accept = BACKLOG
         self._is_cutting = False  # idle connections are closed
-        super().__init__((settings.host, settings.port), socketserver.BaseRequestHandler)  # which is not used
-        self.host, self.port = str(self.server_address[0]), int(self.server_address[1])
+        self._is_closed = threading.Event()
+        self._turn = threading.Semaphore(0)  # what threads wait at for the turn
+        self._waiting_threads = 0
+        self._holder: Connection | None = None  # handled by the thread that has the turn; None while it accepts
+        self._is_active = threading.Event()
 
-    def get_request(self) -> tuple[Any, Any]:
-        while not self._connection_slots.acquire(timeout=POLL_SECONDS):
-            if self._is_stopping:
-                raise ConnectionAbortedError
-        try:
-            return super().get_request()
-        except OSError as error:
-            self._connection_slots.release()
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                logger.error("no connection can be accepted: %s", error.strerror)
-                time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
-            raise
+    def start(self) -> None:
+        for target in (self.accept_and_handle, self.watch):
+            threading.Thread(target=target, daemon=True).start()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._idle_threads.acquire(blocking=False):
-            threading.Thread(target=self.handle_connections, daemon=True).start()
-        self._accepted.put((request, client_address))
-
-    def handle_connections(self) -> None:
+    def accept_and_handle(self) -> None:
+        """Do so as long as this thread gets the turn, which it has at first."""
         while True:
+            connection = self.accept()
+            if connection is None:
+                return
+            with self._lock:  # which the thread that passes the turn to this one releases last
+                self._holder = connection
+            if not self._is_active.is_set():
+                self._is_active.set()
+            self.handle(connection)
+            with self._lock:
+                has_turn = self._holder is connection
+                if has_turn:
+                    self._holder = None
+                else:
+                    self._waiting_threads += 1
+            if not has_turn and not self._turn.acquire(timeout=IDLE_THREAD_SECONDS):
+                with self._lock:
+                    if not self._turn.acquire(blocking=False):
+                        self._waiting_threads -= 1
+                        return
+
+    def pass_turn(self, connection: Connection) -> None:
+        """Let another thread accept, if the thread of `connection` has the turn."""
+        with self._lock:
+            if self._holder is not connection:
+                return
+            if self._waiting_threads:
+                self._waiting_threads -= 1
+                self._turn.release()
+            else:
+                threading.Thread(target=self.accept_and_handle, daemon=True).start()
+            self._holder = None
+
+    def watch(self) -> None:
+        """Take the turn from threads that keep it too long. Nothing wakes this thread while there is nothing to do."""
+        last_activity = time.monotonic()
+        while True:
+            connection = self._holder
+            time.sleep(TURN_SECONDS)
+            if connection is not None:
+                last_activity = time.monotonic()
+                with suppress(RuntimeError):  # no thread can be started
+                    self.pass_turn(connection)
+            elif time.monotonic() > last_activity + 1:
+                self._is_active.clear()
+                if self._holder is None:
+                    self._is_active.wait()
+                last_activity = time.monotonic()
+
+    def accept(self) -> Connection | None:
+        """Return the next connection, or None if the server stops and the kernel has no more."""
+        while not self._is_stopping:
+            if self._slots.acquire(timeout=POLL_SECONDS):
+                try:
+                    return Connection(self, *self._listener.accept())
+                except OSError as error:
+                    self._slots.release()
+                    if error.errno in (errno.EMFILE, errno.ENFILE):
+                        logger.error("no connection can be accepted: %s", error.strerror)
+                        time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
+        return self.accept_last()
+
+    def accept_last(self) -> Connection | None:
+        """Return a connection that the kernel has accepted already: to close before that would reset it."""
+        self._listener.settimeout(0)
+        if self._left_to_accept and self._slots.acquire(blocking=False):
+            self._left_to_accept -= 1
             try:
-                connection = self._accepted.get(timeout=IDLE_THREAD_SECONDS)
-            except queue.Empty:
-                if self._idle_threads.acquire(blocking=False):
-                    return
-                continue  # a connection is on its way to this thread
-            self.handle_connection(*connection)
-            self._idle_threads.release()
+                return Connection(self, *self._listener.accept())
+            except OSError:
+                self._slots.release()
+        self._listener.close()
+        self._is_closed.set()
+        return None
 
-    def handle_connection(self, request: Any, client_address: Any) -> None:
+    def handle(self, connection: Connection) -> None:
         try:
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-            if self.tls:
-                request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-            self.mark_idle(request)
-            if self.tls:
-                request.settimeout(HEAD_SECONDS)
-                request.do_handshake()
-            Connection(self, request, client_address[0]).handle()
-        except Exception:
-            self.handle_error(request, client_address)
+            self.mark_idle(connection)
+            connection.start_tls()
+            connection.handle()
+        except OSError as error:
+            logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
+        except Exception as error:
+            log_frames(error, "the server raised %s", type(error).__name__)
         finally:
-            self.mark_busy(request)
-            self.close_request(request)
+            self.mark_busy(connection)
+            connection.sock.close()
+            self._slots.release()
 
-    def mark_idle(self, connection: socket.socket) -> None:
-        with self._idle_lock:
+    def mark_idle(self, connection: Connection) -> None:
+        with self._lock:
             self._idle.add(connection)
             if self._is_cutting:
-                stop_reading(connection)
+                stop_reading(connection.sock)
 
-    def mark_busy(self, connection: socket.socket) -> None:
-        with self._idle_lock:
+    def mark_busy(self, connection: Connection) -> None:
+        with self._lock:
             self._idle.discard(connection)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        error = sys.exc_info()[1]
-        if isinstance(error, OSError):
-            logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
-        elif error:
-            log_frames(error, "the server raised %s", type(error).__name__)
-
-    def close_request(self, request: Any) -> None:
-        super().close_request(request)
-        self._connection_slots.release()
 
     def drain(self) -> None:
         """Accept nothing more, and wait until every connection with a request has its response."""
         self._is_stopping = True
-        self.shutdown()
-        self.accept_waiting()
-        self.server_close()
+        self._is_closed.wait()
         time.sleep(POLL_SECONDS)  # for requests that are on their way
-        with self._idle_lock:
+        with self._lock:
             self._is_cutting = True
             for connection in self._idle:
-                stop_reading(connection)
+                stop_reading(connection.sock)
         for _ in range(MAX_CONNECTIONS):  # all are closed when all slots are free
-            self._connection_slots.acquire()
-
-    def accept_waiting(self) -> None:
-        """Accept what the kernel has accepted already: to close before that would reset it."""
-        with suppress(OSError, RuntimeError):  # there is no slot, or no thread
-            for _ in range(BACKLOG):
-                if not select.select([self], [], [], 0)[0]:
-                    return
-                self.process_request(*self.get_request())
+            self._slots.acquire()
 
 
 def stop_reading(connection: socket.socket) -> None:
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RD)  # SSLSocket's would go on in plain text
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, TypeError, UnicodeError) as error:  # the last two for what cannot be the name of a host
+        listener.close()
+        raise SettingError(f"cannot listen on {host} port {port}: {error}") from None
+    listener.settimeout(POLL_SECONDS)
+    return listener
 
 
 def load_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
@@ -1713,7 +1786,7 @@ def serve(proxy: Proxy) -> int:
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, lambda *_: None)  # before anything listens
     server = listen(proxy)
-    threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
+    server.start()
     os.read(signals, 1)
     logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", STOP_SECONDS)
     threading.Thread(target=force_exit, args=(signals,), daemon=True).start()
@@ -1732,10 +1805,7 @@ def force_exit(signals: int) -> None:
 
 def listen(proxy: Proxy) -> Server:
     settings = proxy.settings
-    try:
-        server = Server(settings, proxy)
-    except (OSError, TypeError, UnicodeError) as error:  # the last two for what cannot be the name of a host
-        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {error}") from None
+    server = Server(settings, proxy)
     logger.info(
         "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
         "https" if server.tls else "http",

@@ -69,5 +69,5 @@ def test_a_client_reads_what_it_can_of_invalid_lines(block, _, fields):
 
 def test_a_refusal_names_the_line_and_shows_nothing_of_it():
     """It may hold a key."""
-    with pytest.raises(ValueError, match="^header line 2 is not a name, a colon and a value$"):
+    with pytest.raises(ValueError, match=r"^header line 2 is not a name, a colon and a value$"):
         parse_header_lines(b"A: 1\r\nKey : s3cret\r\n", strict=True)

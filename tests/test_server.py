@@ -488,6 +488,14 @@ def test_nothing_secret_is_logged(start_server, tmp_path):
     assert SECRET not in out + log
 
 
+@pytest.mark.parametrize("count", [10, 9_000, 70_000])
+def test_what_follows_a_request_does_not_cost_its_response(example_server, count):
+    """The server closes after one response: on bytes that it has not read, it would reset the connection."""
+    for _ in range(10):
+        response = exchange(example_server, b"GET /liveness HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * count)
+        assert response.endswith(b'{"ok": true}')
+
+
 def test_a_client_that_hangs_up_is_one_short_line(start_server):
     server = start_server(*EXAMPLES)
     body = json.dumps({"value": "a" * 20_000_000})

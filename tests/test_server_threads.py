@@ -37,6 +37,10 @@ def thread_ids(server):
     return {entry.name for entry in Path(f"/proc/{server.process.pid}/task").iterdir()}
 
 
+# the main thread, the one that accepts, and the one that watches it
+IDLE_THREADS = 3
+
+
 def threads(server):
     return len(thread_ids(server))
 
@@ -63,6 +67,16 @@ def test_stuck_commands_stop_nothing_else(start_server):
         assert request(server, "GET", "/v1/commands", **key)[0] == 200
         assert request(server, "GET", "/v1/commands")[0] == 401
         assert request(server, "GET", "/nothing")[0] == 404
+
+
+def test_a_command_that_turns_slow_holds_nobody_up(start_server):
+    """It was quick before, so that its thread kept the turn to accept."""
+    server = start_server(*EXAMPLES)
+    for _ in range(3):
+        assert call(server, "example/Wait", seconds=0)[0] == 200
+    with start_command(server, "Wait", seconds=60), start_command(server, "Wait", seconds=60):
+        assert request(server, "GET", "/liveness")[0] == 200
+        assert call(server, "example/Wait", seconds=0)[0] == 200
 
 
 # --- slow clients ---
@@ -126,7 +140,7 @@ def test_a_large_body_has_more_time_than_a_small_one(start_server):
 def test_an_answer_that_is_not_taken_is_given_up(start_server):
     server = start_server(*EXAMPLES, python=with_limits(RESPONSE_SECONDS=0.5))
     with start_command(server, "Echo", value="a" * 20_000_000) as connection:
-        wait_until(lambda: threads(server) == 3)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         connection.recv(1000)
         _, log = server.stop(2)
         assert re.search("example/Echo undelivered:[tT]ime", log)
@@ -138,9 +152,9 @@ def test_no_more_connections_are_held_than_there_are_places(start_server):
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(connect(server)).sendall(HEAD)
-        wait_until(lambda: threads(server) == 2 + 4)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 4)
         assert request(server, "GET", "/liveness")[0] == 200
-        assert threads(server) <= 2 + 4
+        assert threads(server) <= IDLE_THREADS + 4
 
 
 # --- bursts ---
@@ -172,12 +186,12 @@ def test_threads_are_used_again_and_end_when_there_is_nothing_to_do(start_server
     for _ in range(20):
         request(server, "GET", "/liveness")
         seen |= thread_ids(server)
-    assert len(seen) <= 2 + 10  # an answer may be read before its thread is free
+    assert len(seen) <= IDLE_THREADS + 10  # an answer may be read before its thread is free
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(connect(server)).sendall(HEAD)
         wait_until(lambda: threads(server) >= 50)
-    wait_until(lambda: threads(server) == 2)
+    wait_until(lambda: threads(server) == IDLE_THREADS)
     assert request(server, "GET", "/liveness")[0] == 200
 
 
@@ -185,11 +199,12 @@ def test_a_thread_that_cannot_be_started_costs_one_connection(start_server):
     """As where a container has its number of processes bounded."""
     code = """
 class Thread(threading.Thread):
-    failures = [1]
+    started = []
     def start(self):
-        if "handle_connections" in str(self._target) and self.failures:
-            self.failures.pop()
-            raise RuntimeError("can't start new thread")
+        if "accept_and_handle" in str(self._target):
+            self.started.append(self)
+            if len(self.started) == 2:
+                raise RuntimeError("can't start new thread")
         super().start()
 spiffproxy.threading.Thread = Thread
 """
@@ -222,7 +237,7 @@ def test_what_runs_is_answered_before_the_end(start_server, number):
     server = start_server(*EXAMPLES)
     with start_command(server, "Wait", seconds=2) as connection, connect(server) as half:
         half.sendall(HEAD)
-        wait_until(lambda: threads(server) == 2 + 2)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 2)
         server.process.send_signal(number)
         wait_until(lambda: is_refused(server))
         assert read_answer(connection)[0] == 200
@@ -237,7 +252,7 @@ def test_a_body_that_is_on_its_way_is_waited_for(start_server):
     server = start_server(*EXAMPLES)
     with connect(server) as connection:
         connection.sendall(CALL + b"Content-Length: 12\r\n\r\n{")
-        wait_until(lambda: threads(server) == 2 + 1)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         server.process.terminate()
         wait_until(lambda: is_refused(server))
         time.sleep(1)  # longer than connections that have asked for nothing are kept
@@ -261,7 +276,7 @@ def test_what_was_sent_before_the_signal_is_answered(start_server):
 def test_a_client_that_is_gone_when_its_answer_comes_is_one_line(start_server):
     server = start_server(*EXAMPLES)
     with start_command(server, "Wait", seconds=1) as connection:
-        wait_until(lambda: threads(server) == 2 + 1)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
     _, log = server.stop(2)
     assert re.search(r" POST /v1/do/example/Wait 200 2 \d+\.\d ms example/Wait undelivered:\w+\n", log)
@@ -281,7 +296,7 @@ def test_a_connection_that_has_said_nothing_does_not_delay_the_end(start_server)
     server = start_server()
     with connect(server), connect(server) as half:
         half.sendall(HEAD)
-        wait_until(lambda: threads(server) == 2 + 2)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 2)
         server.process.terminate()
         assert server.process.wait(10) == 0
 
@@ -291,7 +306,7 @@ def test_places_that_are_all_taken_do_not_delay_the_end(start_server):
     with contextlib.ExitStack() as stack:
         for _ in range(6):
             stack.enter_context(connect(server)).sendall(HEAD)
-        wait_until(lambda: threads(server) == 2 + 4)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 4)
         server.process.terminate()
         assert server.process.wait(10) == 0
 
@@ -314,7 +329,7 @@ def test_at_the_end_nothing_leaves_a_tls_port_in_plain_text(start_server, author
         with contextlib.ExitStack() as stack:
             if sent:
                 stack.enter_context(secure(plain, authority, server)).sendall(sent)
-            wait_until(lambda: threads(server) == 2 + 1)
+            wait_until(lambda: threads(server) == IDLE_THREADS + 1)
             server.process.terminate()
             assert server.process.wait(10) == 0
             with socket.socket(fileno=descriptor) as raw:
@@ -342,7 +357,7 @@ def test_threads_that_a_command_leaves_behind_do_not_keep_it_alive(start_server,
 def test_a_second_signal_ends_it_at_once(start_server, number):
     server = start_server(*EXAMPLES)
     with start_command(server, "Wait", seconds=60):
-        wait_until(lambda: threads(server) == 2 + 1)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(server))
         server.process.send_signal(number)
@@ -355,7 +370,7 @@ def test_a_second_signal_ends_it_at_once(start_server, number):
 def test_what_does_not_end_is_not_waited_for_any_longer(start_server):
     server = start_server(*EXAMPLES, python=with_limits(STOP_SECONDS=0.5))
     with start_command(server, "Wait", seconds=60):
-        wait_until(lambda: threads(server) == 2 + 1)
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         server.process.terminate()
         assert server.process.wait(20) == 1
     assert server.stop()[1].endswith(" WARNING stopped before everything was done\n")
