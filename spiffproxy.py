@@ -85,8 +85,10 @@ DISCARD_SECONDS = 30
 MAX_HEAD_BYTES = 64 * 1024
 # headers of a request (Apache: the same)
 MAX_HEADER_LINES = 100
-# received at once; a response up to this size goes out in one send
+# a response up to this size goes out in one send; received at once of a head, or of what is discarded
 CHUNK_BYTES = 64 * 1024
+# received at once of a body
+MAX_RECEIVE_BYTES = 1024**2
 
 # connections at once, each with a thread
 MAX_CONNECTIONS = 512
@@ -1317,52 +1319,49 @@ def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> 
 
 # --- The log ------------------------------------------------------------------------------------------------------
 
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: the fields of a request, or the message of any other line; times are in UTC."""
-
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-    converter = time.gmtime  # type: ignore[assignment]
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", None) or {"message": super().format(record)}
-        return json.dumps({"time": self.formatTime(record), "level": record.levelname, **fields})
+write_lock = threading.Lock()
 
 
 class LineHandler(logging.Handler):
-    """Writes each line to stderr in one system call: under the lock of the standard handler threads would queue up."""
+    """Writes each record of `logging` to stderr, as text, or as a JSON object in one line."""
 
-    def handle(self, record: logging.LogRecord) -> bool:
-        try:
-            os.write(2, f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
-        except Exception:
-            self.handleError(record)
-        return True
+    def __init__(self, log_format: str) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
+        self.is_json = log_format == "json"
 
-
-def start_log(log_format: str) -> None:
-    handler = LineHandler()
-    if log_format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    def emit(self, record: logging.LogRecord) -> None:
+        message = self.format(record)
+        if self.is_json:
+            write_line(json.dumps({"time": utc_time(record.created), "level": record.levelname, "message": message}))
+        else:
+            write_line(f"{local_time(record.created)} {record.levelname} {message}")
 
 
-def log_request(method: str, path: str, status: int, size: int, seconds: float, more: Mapping[str, str]) -> None:
-    fields: dict[str, Any] = {
+def write_line(line: str) -> None:
+    """Write a line to stderr as a whole, however slowly it is read."""
+    data = f"{line}\n".encode("utf-8", "backslashreplace")
+    with write_lock:
+        while data:
+            data = data[os.write(2, data) :]
+
+
+def log_request(log_format: str, method: str, path: str, status: int, size: int, seconds: float, more: Any) -> None:
+    """Log a request of the built-in server; `more` maps names to strings. A record of `logging` would cost 25 µs."""
+    now = time.time()
+    fields = {
         "method": quote_for_log(method or "-"),
         "path": quote_for_log(path) if path.startswith("/") else "-",
         "status": status,
         "bytes": size,
         "milliseconds": round(seconds * 1000, 1),
     }
-    message = "{method} {path} {status} {bytes} {milliseconds} ms".format_map(fields)
-    for name, value in more.items():
-        fields[name] = quote_for_log(value)
-        message += f" {fields[name]}"
-    logger.info("%s", message, extra={"fields": fields})
+    if log_format == "json":
+        more = {name: quote_for_log(value) for name, value in more.items()}
+        write_line(json.dumps({"time": utc_time(now), "level": "INFO", **fields, **more}))
+    else:
+        words = [f"{local_time(now)} INFO", *map(str, fields.values()), "ms", *map(quote_for_log, more.values())]
+        write_line(" ".join(words))
 
 
 def quote_for_log(text: str) -> str:
@@ -1370,20 +1369,34 @@ def quote_for_log(text: str) -> str:
     return quote(text[:500], safe="/%:@!$&'()*+,;=~", errors="replace")
 
 
+def utc_time(seconds: float) -> str:
+    return f"{format_second(int(seconds), time.gmtime, '%Y-%m-%dT%H:%M:%S')}.{int(seconds % 1 * 1000):03}Z"
+
+
+def local_time(seconds: float) -> str:
+    return f"{format_second(int(seconds), time.localtime, '%Y-%m-%d %H:%M:%S')},{int(seconds % 1 * 1000):03}"
+
+
+@functools.lru_cache(maxsize=4)
+def format_second(second: int, convert: Callable[[float], time.struct_time], time_format: str) -> str:
+    return time.strftime(time_format, convert(second))
+
+
 # --- The built-in server: one connection --------------------------------------------------------------------------
 
-# the errors of a socket that would have to wait: EAGAIN, and of TLS SSL_ERROR_WANT_READ and SSL_ERROR_WANT_WRITE
-WOULD_WAIT = {errno.EAGAIN, 2, 3}
 REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+# receive or send what can be at once; not on Windows, and TLS sockets take no flags
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 
 class Stream:
     """The socket of a client. Receiving and sending end by a deadline, in however many pieces they are done."""
 
-    def __init__(self, sock: socket.socket, before_waiting: Callable[[], None]) -> None:
+    def __init__(self, sock: socket.socket, before_waiting: Callable[[], None], flags: int) -> None:
         self._sock = sock
         self._before_waiting = before_waiting
+        self._flags = (flags,) if flags else ()
         self.set_deadline(HEAD_SECONDS)
 
     def set_deadline(self, seconds: float) -> None:
@@ -1391,34 +1404,35 @@ class Stream:
 
     def receive(self, size: int) -> bytes:
         """Return up to `size` bytes, or nothing if the client has closed the connection."""
-        return self._try(self._sock.recv, min(size, CHUNK_BYTES))
+        return self._try(self._sock.recv, size)
 
     def send(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[self._try(self._sock.send, view) :]
 
-    def _try(self, operation: Callable[[Any], Any], argument: Any) -> Any:
-        """Do it at once if that can be: a socket with a timeout would call `poll` first."""
+    def _try(self, operation: Callable[..., Any], argument: Any) -> Any:
+        """Do it at once if that can be: a socket with a timeout would call `poll` first, and let other threads run."""
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise socket.timeout  # the class that sockets raise, on 3.9 too
-        self._sock.settimeout(0)
-        try:
-            return operation(argument)
-        except OSError as error:
-            if error.errno not in WOULD_WAIT:
-                raise
+        if self._flags:
+            with suppress(BlockingIOError):
+                return operation(argument, *self._flags)
         self._before_waiting()
         self._sock.settimeout(seconds)
-        return operation(argument)
+        try:
+            return operation(argument)
+        finally:
+            self._sock.settimeout(None)  # with a timeout, the flag would not count
 
 
 class Connection:
     """One client: its request, the response, and a line in the log. It is `wsgi.input`, too.
 
-    A connection is idle while the request line and the headers are read, busy until the response is sent, and idle
-    again while the rest of the body is discarded. A server that stops closes the idle ones and waits for the busy ones.
+    `state` is "head" while the request line and the headers are read, "body" while the body is, "busy" when the request
+    is complete, and "rest" while what follows the request is discarded. A server that stops closes connections in
+    "head" and "rest" and waits for the others; one that has no room closes the oldest that is not "busy".
     """
 
     def __init__(self, server: Server, sock: socket.socket, address: tuple[Any, ...]) -> None:
@@ -1426,7 +1440,8 @@ class Connection:
         self.sock = sock
         self.client = str(address[0])
         self.started = time.perf_counter()
-        self.stream = Stream(sock, self.pass_turn)
+        self.state = "head"
+        self.stream = Stream(sock, self.pass_turn, DONT_WAIT)
         self.method = self.target = ""
         self.log: dict[str, str] = {}  # for the end of the log line: command, error_code, undelivered
         self._received = b""  # of the body, together with the head
@@ -1443,7 +1458,7 @@ class Connection:
             self.pass_turn()
             tls = self.server.tls.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
             self.sock = tls  # which the server closes if it stops in the meantime
-            self.stream = Stream(tls, self.pass_turn)
+            self.stream = Stream(tls, self.pass_turn, 0)
             tls.settimeout(HEAD_SECONDS)
             tls.do_handshake()
 
@@ -1452,26 +1467,22 @@ class Connection:
             head = self.receive_head()
             if not head:
                 return
-            environ = self.parse_head(head)
-            self.server.mark_busy(self)
-            status, headers, body = call_application(self.server.application, environ)
+            status, headers, body = call_application(self.server.application, self.parse_head(head))
         except ProxyError as error:
-            self.server.mark_busy(self)
             response = response_from_error(error)
             status, headers = response.status_and_headers()
             body = b"" if self.method == "HEAD" else response.body
         self.send(status, headers, body)
         if (self._body_left or self._received) and "undelivered" not in self.log:
-            self.server.mark_idle(self)
             with suppress(OSError):  # a client that is gone has its response, or will never have it
-                self.discard_body()
+                self.discard_rest()
 
     def receive_head(self) -> bytes:
         """Return the request line and the headers, or nothing if the client closes the connection without any.
 
         Raises `ProxyError`, 414 or 431, for a head that is too large; ConnectionAbortedError for half a head.
         """
-        head = b""
+        head = bytearray()
         searched = 0
         while True:
             end = END_OF_HEAD.search(head, max(searched - 3, 0))
@@ -1481,14 +1492,17 @@ class Connection:
                 status = 431 if b"\n" in head[:MAX_HEAD_BYTES] else 414
                 raise bad_request(status, REASONS[status])
             if end:
-                self._received = head[size:]
-                return head[:size]
+                self.state = "body"
+                self._received = bytes(head[size:])
+                return bytes(head[:size])
             part = self.stream.receive(CHUNK_BYTES)
             if not part and head:
                 raise ConnectionAbortedError
             if not part:
                 return b""
-            head = (head + part).removeprefix(b"\r\n")  # an empty line may come first (RFC 9112 section 2.2)
+            head += part
+            if head.startswith(b"\r\n"):  # an empty line may come first (RFC 9112 section 2.2)
+                del head[:2]
 
     def parse_head(self, head: bytes) -> WSGIEnvironment:
         """Return the environ of a request (PEP 3333); raise `ProxyError`, 400, 431 or 505."""
@@ -1529,6 +1543,8 @@ class Connection:
         length = environ.get("CONTENT_LENGTH", "0")
         if "HTTP_TRANSFER_ENCODING" not in environ and re.fullmatch("[0-9]{1,18}", length):
             self._body_left = int(length)
+            if not self._body_left:
+                self.state = "busy"
         self._expects_continue = version == "HTTP/1.1" and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         return environ
 
@@ -1545,11 +1561,14 @@ class Connection:
             self._body_left = 0  # there is nothing to wait for any longer
             raise
 
-    def discard_body(self) -> None:
+    def discard_rest(self) -> None:
         """Read what the client still sends, until it closes the connection."""
         socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
+        self.state = "rest"
+        if self.server.is_cutting:
+            return
         self.stream.set_deadline(DISCARD_SECONDS)
-        self._body_left = sys.maxsize  # more than it has announced, too
+        self._body_left = sys.maxsize  # it may send more than it has announced
         while self._take_body(CHUNK_BYTES):
             pass
 
@@ -1558,8 +1577,10 @@ class Connection:
         if self._received:
             part, self._received = self._received[:size], self._received[size:]
         else:
-            part = self.stream.receive(size) if size else b""
+            part = self.stream.receive(min(size, MAX_RECEIVE_BYTES)) if size else b""
         self._body_left -= len(part)
+        if not self._body_left:
+            self.state = "busy"
         return part
 
     def send(self, status: str, headers: HeaderList, body: bytes) -> None:
@@ -1576,7 +1597,8 @@ class Connection:
         except OSError as error:
             self.log["undelivered"] = f"undelivered:{type(error).__name__}"
         seconds = time.perf_counter() - self.started
-        log_request(self.method, self.target.partition("?")[0], int(status[:3]), len(body), seconds, self.log)
+        path = self.target.partition("?")[0]
+        log_request(self.server.log_format, self.method, path, int(status[:3]), len(body), seconds, self.log)
 
 
 def bad_request(status: int, reason: str) -> ProxyError:
@@ -1605,16 +1627,16 @@ class Server:
         self.application = application
         self._listener = open_listener(settings.host, settings.port)
         self.host, self.port = self._listener.getsockname()[:2]
-        self._slots = threading.Semaphore(MAX_CONNECTIONS)
-        self._lock = threading.Lock()
-        self._idle: set[Connection] = set()  # without a request that needs a response
-        self._is_stopping = False  # nothing more is accepted than the kernel has accepted already
-        self._left_to_accept = BACKLOG
-        self._is_cutting = False  # idle connections are closed
-        self._is_closed = threading.Event()
-        self._turn = threading.Semaphore(0)  # what threads wait at for the turn
-        self._waiting_threads = 0
+        self.log_format = settings.log_format
+        self._connections: dict[Connection, None] = {}  # in the order in which they were accepted
+        self.is_stopping = False  # nothing more is accepted than what the kernel has accepted already
+        self._left_to_accept = BACKLOG  # of that
+        self._is_closed = threading.Event()  # nothing is accepted
+        self.is_cutting = False  # connections without a request are closed
+        self._lock = threading.Lock()  # of the next three
         self._holder: Connection | None = None  # handled by the thread that has the turn; None while it accepts
+        self._waiting_threads = 0
+        self._turn = threading.Semaphore(0)  # what these wait at
         self._is_active = threading.Event()
 
     def start(self) -> None:
@@ -1673,34 +1695,38 @@ class Server:
                 last_activity = time.monotonic()
 
     def accept(self) -> Connection | None:
-        """Return the next connection, or None if the server stops and the kernel has no more."""
-        while not self._is_stopping:
-            if self._slots.acquire(timeout=POLL_SECONDS):
-                try:
-                    return Connection(self, *self._listener.accept())
-                except OSError as error:
-                    self._slots.release()
-                    if error.errno in (errno.EMFILE, errno.ENFILE):
-                        logger.error("no connection can be accepted: %s", error.strerror)
-                        time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
-        return self.accept_last()
-
-    def accept_last(self) -> Connection | None:
-        """Return a connection that the kernel has accepted already: to close before that would reset it."""
-        self._listener.settimeout(0)
-        if self._left_to_accept and self._slots.acquire(blocking=False):
-            self._left_to_accept -= 1
+        """Return the next connection, or None if the server stops and the kernel has accepted no more."""
+        while self._left_to_accept:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                self.make_room()
+                continue
+            if self.is_stopping:
+                self._left_to_accept -= 1
             try:
-                return Connection(self, *self._listener.accept())
-            except OSError:
-                self._slots.release()
+                connection = Connection(self, *self._listener.accept())
+            except OSError as error:
+                if self.is_stopping:
+                    break
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    logger.error("no connection can be accepted: %s", error.strerror)
+                    time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
+                continue
+            self._connections[connection] = None
+            return connection
         self._listener.close()
         self._is_closed.set()
         return None
 
+    def make_room(self) -> None:
+        """Close the oldest connection whose request is not complete, and wait a moment."""
+        for connection in list(self._connections):
+            if connection.state != "busy":
+                stop_reading(connection.sock)
+                break
+        time.sleep(POLL_SECONDS / 10)
+
     def handle(self, connection: Connection) -> None:
         try:
-            self.mark_idle(connection)
             connection.start_tls()
             connection.handle()
         except OSError as error:
@@ -1708,31 +1734,21 @@ class Server:
         except Exception as error:
             log_frames(error, "the server raised %s", type(error).__name__)
         finally:
-            self.mark_busy(connection)
             connection.sock.close()
-            self._slots.release()
-
-    def mark_idle(self, connection: Connection) -> None:
-        with self._lock:
-            self._idle.add(connection)
-            if self._is_cutting:
-                stop_reading(connection.sock)
-
-    def mark_busy(self, connection: Connection) -> None:
-        with self._lock:
-            self._idle.discard(connection)
+            del self._connections[connection]
 
     def drain(self) -> None:
         """Accept nothing more, and wait until every connection with a request has its response."""
-        self._is_stopping = True
+        self.is_stopping = True
+        self._listener.settimeout(0)
         self._is_closed.wait()
         time.sleep(POLL_SECONDS)  # for requests that are on their way
-        with self._lock:
-            self._is_cutting = True
-            for connection in self._idle:
+        self.is_cutting = True
+        for connection in list(self._connections):
+            if connection.state in ("head", "rest"):
                 stop_reading(connection.sock)
-        for _ in range(MAX_CONNECTIONS):  # all are closed when all slots are free
-            self._slots.acquire()
+        while self._connections:
+            time.sleep(POLL_SECONDS / 10)
 
 
 def stop_reading(connection: socket.socket) -> None:
@@ -1848,7 +1864,7 @@ def run_subcommand(arguments: argparse.Namespace, out: typing.TextIO) -> int:
     if "CONNECTOR_PROXY_CONNECTORS" in flags:
         flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
     proxy = Proxy({**os.environ, **flags})
-    start_log(proxy.settings.log_format)
+    logging.basicConfig(handlers=[LineHandler(proxy.settings.log_format)], level=logging.INFO)
     if arguments.command == "list":
         return print_list(proxy, out, verbose=arguments.verbose)
     if arguments.command == "call" and arguments.help:
