@@ -47,14 +47,14 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import InitVar
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from wsgiref.handlers import format_date_time
 
 if TYPE_CHECKING:
     import argparse
     import ssl
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment  # novm
+    from wsgiref.types import StartResponse, WSGIEnvironment  # novm
 
     HeaderList = list[tuple[str, str]]
 
@@ -65,53 +65,31 @@ logger = logging.getLogger("spiffproxy")
 
 # --- Constants ----------------------------------------------------------------------------------------------------
 
-# SpiffArena waits 15 s for a list of commands
-LIST_SECONDS = 10
-# SpiffArena waits 45 s for a command, whose connector may have to be imported first
-IMPORT_SECONDS = 30
+LIST_SECONDS = 10  # to import all connectors for a list; SpiffArena waits 15 s
+IMPORT_SECONDS = 30  # to import the connector of a command; SpiffArena waits 45 s
 
-# for the request line and the headers (nginx: 60 s)
-HEAD_SECONDS = 20
-# for the body of a request, and a second more for each 64 KiB of it
-BODY_SECONDS = 20
-BODY_BYTES_PER_SECOND = 64 * 1024
-# for the client to receive the response
-RESPONSE_SECONDS = 60
-# for what the client still sends after the response: to close without reading it would reset the connection, and the
-# response would be lost (nginx: 30 s)
-DISCARD_SECONDS = 30
+HEAD_SECONDS = 20  # for the request line and the headers (nginx: 60 s)
+BODY_SECONDS = 20  # for the body of a request …
+BODY_BYTES_PER_SECOND = 64 * 1024  # … and a second more for each of these
+RESPONSE_SECONDS = 60  # for the client to receive the response
+REST_SECONDS = 30  # for what the client still sends: to close before resets it, and the response is lost (nginx: 30 s)
 
-# the request line and the headers (nginx: 32 KiB, IIS: 16 KiB)
-MAX_HEAD_BYTES = 64 * 1024
-# headers of a request (Apache: the same)
-MAX_HEADER_LINES = 100
-# a response up to this size goes out in one send; received at once of a head, or of what is discarded
-CHUNK_BYTES = 64 * 1024
-# received at once of a body
-MAX_RECEIVE_BYTES = 1024**2
+MAX_HEAD_BYTES = 64 * 1024  # the request line and the headers (nginx: 32 KiB, IIS: 16 KiB)
+MAX_HEADER_LINES = 100  # Apache: the same
+CHUNK_BYTES = 64 * 1024  # received at once of a head; a response up to this size goes out in one send
+BODY_CHUNK_BYTES = 1024**2  # received at once of a body
 
-# connections at once, each with a thread
-MAX_CONNECTIONS = 512
-# connections that wait in the kernel, which drops them in a burst if it has no room (socketserver: 5)
-BACKLOG = 1024
-# commands at once, at the most: they leave connections for all other requests
-MAX_RUNNING_COMMANDS = 448
+MAX_CONNECTIONS = 512  # at once, each with a thread
+MAX_RUNNING_COMMANDS = 448  # what CONNECTOR_PROXY_THREADS may be; the other connections are for all other requests
+BACKLOG = 1024  # connections that wait in the kernel, which drops them in a burst if it has no room (socketserver: 5)
+TURN_SECONDS = 0.003  # for a thread to handle a connection before another one accepts; see Server
+IDLE_THREAD_SECONDS = 10  # a thread that does not get to accept ends after this
+POLL_SECONDS = 0.2  # how soon the server sees that it is to stop
+STOP_SECONDS = 45  # for running calls to finish when it stops; SpiffArena does not wait longer
 
-# a thread that does not get the turn to accept ends after this
-IDLE_THREAD_SECONDS = 10
-# a thread may keep the turn this long while it handles a connection; a command that takes a third is slow
-TURN_SECONDS = 0.003
-# how soon the server sees that it is to stop
-POLL_SECONDS = 0.2
-# for running calls to finish when the server stops; SpiffArena does not wait longer
-STOP_SECONDS = 45
+MAX_SUGGESTIONS = 1000  # of one typeahead request
 
-# of one typeahead request
-MAX_SUGGESTIONS = 1000
-
-# the statuses whose responses have no body (RFC 9110 section 6.4.1)
-STATUSES_WITHOUT_BODY = (204, 304)
-
+NO_BODY = (204, 304)  # the statuses whose responses have no body (RFC 9110 section 6.4.1)
 JSON = "application/json"
 
 
@@ -145,7 +123,7 @@ class Response(NamedTuple):
     def status_and_headers(self) -> tuple[str, HeaderList]:
         """Return the arguments of WSGI's `start_response`."""
         headers = list(self.headers.items())
-        if self.status not in STATUSES_WITHOUT_BODY:
+        if self.status not in NO_BODY:
             headers.append(("Content-Type", self.content_type))
             headers.append(("Content-Length", str(len(self.body))))
         return f"{self.status} {REASONS.get(self.status, 'Unknown')}", headers
@@ -224,20 +202,15 @@ def import_part(name: str) -> types.ModuleType:
 
 # the proxy's own: no command sees them
 SECRET_SETTINGS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
-
-OFF = ["off", "0", "false", "no"]
-ON = ["on", "1", "true", "yes"]
+OFF, ON = ["off", "0", "false", "no"], ["on", "1", "true", "yes"]
 
 
 class Settings:
     """The settings in the environment and the config file; the environment overrides. Raises `SettingError`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        variables = {}
-        for name, value in environ.items():
-            # compose files write NAME=${NAME:-} for a variable that is unset; but an empty key may be a mistake
-            if value.strip() or name in SECRET_SETTINGS:
-                variables[name] = value
+        # compose files write NAME=${NAME:-} for a variable that is unset; but an empty key may be a mistake
+        variables = {name: value for name, value in environ.items() if value.strip() or name in SECRET_SETTINGS}
         values = {**read_config_file(read_string(variables, "CONNECTOR_PROXY_CONFIG")), **variables}
         self.config = types.MappingProxyType({name: values[name] for name in values if name not in SECRET_SETTINGS})
         self.host = read_string(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
@@ -260,9 +233,8 @@ class Settings:
         self.auth_redirect_urls = [read_url_prefix("CONNECTOR_PROXY_AUTH_REDIRECT_URLS", url) for url in redirect_urls]
         self.typeahead_public = read_choice(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", OFF + ON) in ON
         # what the bundled connectors could not use is refused at the start, and not in the middle of a workflow
-        check_seconds(values, "CONNECTOR_PROXY_HTTP_TIMEOUT")
-        check_seconds(values, "CONNECTOR_PROXY_SMTP_TIMEOUT")
-        check_seconds(values, "CONNECTOR_PROXY_POSTGRES_TIMEOUT")
+        for connector in "HTTP", "SMTP", "POSTGRES":
+            check_seconds(values, f"CONNECTOR_PROXY_{connector}_TIMEOUT")
         read_integer(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
 
 
@@ -292,10 +264,8 @@ def read_integer(values: Mapping[str, Any], name: str, default: int, lowest: int
 
 def read_choice(values: Mapping[str, Any], name: str, choices: list[str]) -> str:
     """Return one of the choices; the first is the default."""
-    value = values.get(name)
-    if isinstance(value, bool):  # in a config file
-        value = str(value)
-        values = {name: value}
+    if isinstance(values.get(name), bool):  # in a config file
+        values = {name: str(values[name])}
     text = read_string(values, name, choices[0]).lower()
     if text not in choices:
         raise SettingError(f"{name} is {text!r}; it may be {' or '.join(choices)}")
@@ -382,9 +352,8 @@ def parse_url_prefix(url: str) -> UrlPrefix:
     path = unquote(parts.path)
     if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
         raise ValueError("it has user information, a backslash, .., a blank or another odd character")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("it is no http or https URL")
-    if not re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?", parts.netloc, re.IGNORECASE):
+    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
+    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
         raise ValueError("it is no http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     segments = parts.path.rstrip("/").split("/")[1:]
@@ -402,21 +371,11 @@ def read_url_prefix(name: str, url: str) -> UrlPrefix:
 
 # --- What a constructor takes -------------------------------------------------------------------------------------
 
-# the types that SpiffArena's protocol names; all others are "any"
-NAMED_TYPES = [("str", str), ("int", int), ("bool", bool)]
+NAMED_TYPES = (str, int, bool)  # in SpiffArena's protocol; all others are "any"
 UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
-# `type Name = …` of Python 3.12
-ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())
+ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())  # `type Name = …` of Python 3.12
 # Annotated[X, …] and the like stand for X
 WRAPPERS = [getattr(typing, name, typing.Annotated) for name in ("Annotated", "Required", "NotRequired", "ReadOnly")]
-
-
-class ListedParameter(TypedDict):
-    """A parameter in `/v1/commands`."""
-
-    id: str
-    type: str  # "str", "int", "bool" or "any"
-    required: bool
 
 
 class Parameter:
@@ -430,7 +389,8 @@ class Parameter:
         self.type, self.admits_none = describe_annotation(signature.annotation, cls)
         self.is_required = not self.has_default and not self.admits_none
 
-    def as_listed(self) -> ListedParameter:
+    def as_listed(self) -> dict[str, Any]:
+        """Return the fields of SpiffArena's protocol."""
         return {"id": self.name, "type": self.type, "required": self.is_required}
 
 
@@ -462,7 +422,6 @@ class Entry:
                 self.implicit_defaults[parameter.name] = parameter.signature.default
 
     def as_listed(self) -> dict[str, Any]:
-        """Return the fields of SpiffArena's protocol."""
         return {"id": self.id, "parameters": [parameter.as_listed() for parameter in self.parameters]}
 
 
@@ -502,14 +461,11 @@ def describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
         members = list(resolve_union(annotation, cls))
     except Exception:  # an annotation that cannot be read spoils only its own parameter
         return "any", False
-    names = set()
-    admits_none = False
-    for member in members:
-        if member is None or member is type(None):
-            admits_none = True
-        else:
-            names.add(next((name for name, known in NAMED_TYPES if member is known), "any"))
-    return names.pop() if len(names) == 1 else "any", admits_none
+    kinds = [member for member in members if member is not None and member is not type(None)]
+    for named in NAMED_TYPES:
+        if kinds and all(kind is named for kind in kinds):
+            return named.__name__, len(kinds) < len(members)
+    return "any", len(kinds) < len(members)
 
 
 class Unresolved(NamedTuple):
@@ -570,13 +526,11 @@ def evaluate(node: ast.expr, cls: type) -> Any:
 
 
 class Kind(NamedTuple):
-    """What a connector can offer."""
-
     singular: str
     method: str  # a class that has it is offered
 
 
-# by the subpackage of the connector
+# what a connector can offer, by its subpackage
 KINDS = {
     "commands": Kind("command", "execute"),
     "auths": Kind("auth", "app_description"),
@@ -613,27 +567,22 @@ class Connector:
 
     def has_failed(self, kind: str) -> bool:
         """Return whether the package, its subpackage `kind`, or all modules of the subpackage failed."""
-        if self.package in self.failures or f"{self.package}.{kind}" in self.failures:
-            return True
         modules = self.modules[kind]
-        return bool(modules) and all(module in self.failures for module in modules)
+        has_failed = self.package in self.failures or f"{self.package}.{kind}" in self.failures
+        return has_failed or (bool(modules) and all(module in self.failures for module in modules))
 
     def _import(self) -> None:
         with self._record_failure(self.package):
             package = importlib.import_module(self.package)
-            self._check_requirements(getattr(package, "requires", None))
+            requires = getattr(package, "requires", None)  # {"module": "how to install it"}
+            for module, advice in requires.items() if isinstance(requires, dict) else ():
+                if not is_installed(module):
+                    message = f"{self.package} needs {module}, which is not installed: {advice}"
+                    self.missing_requirements.append(message)
             for kind in KINDS:
                 if (kind, True) in list_submodules(package):
                     self._collect(kind)
         self._imported.set()
-
-    def _check_requirements(self, requires: Any) -> None:
-        """Note each package of `requires = {"module": "how to install it"}` that is not installed."""
-        if isinstance(requires, dict):
-            for module, advice in requires.items():
-                if not is_installed(module):
-                    message = f"{self.package} needs {module}, which is not installed: {advice}"
-                    self.missing_requirements.append(message)
 
     def _collect(self, kind: str) -> None:
         """Import the modules of a subpackage, and add the classes that have its method."""
@@ -699,8 +648,8 @@ def locate_failure(error: BaseException, package: str) -> str:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     own_frames = [frame for frame in frames if package in Path(frame.filename).parts]
-    last_frames = (own_frames or frames)[-1:]
-    return "".join(f"{frame.filename}:{frame.lineno}" for frame in last_frames)
+    last = (own_frames or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 # --- All connectors -----------------------------------------------------------------------------------------------
@@ -771,22 +720,19 @@ class Connectors:
         A connector that hangs gets half of the time that is left, and is not waited for again.
         """
         deadline = time.monotonic() + LIST_SECONDS
-        shortest_wait = 0.05
         entries: list[Entry] = []
-        is_complete = True
+        late = []
         for connector in self:
-            seconds = max((deadline - time.monotonic()) / 2, shortest_wait)
-            if connector.import_timed_out:
-                seconds = 0
-            if connector.wait_for_import(seconds):
+            half = max((deadline - time.monotonic()) / 2, 0.05)
+            if connector.wait_for_import(0 if connector.import_timed_out else half):
                 connector.import_timed_out = False
                 entries += connector.entries[kind].values()
                 continue
-            is_complete = False
+            late.append(connector)
             if not connector.import_timed_out:
                 connector.import_timed_out = True
                 logger.warning("%s is still being imported, and not listed until then", connector.package)
-        return entries, is_complete
+        return entries, not late
 
 
 def describe_entries(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -801,9 +747,7 @@ def describe_entries(entries: list[Entry]) -> list[dict[str, Any]]:
 def extend_sys_path(folders: list[str]) -> None:
     """Put `folders` in front, and `connectors` beside this module after all that is installed."""
     home = Path(__file__).absolute().parent
-    if not home.is_dir():  # an archive that contains this module: beside it
-        home = home.parent
-    bundled = home / "connectors"
+    bundled = (home if home.is_dir() else home.parent) / "connectors"  # beside an archive that contains this module
     others = [entry for entry in sys.path if entry not in folders]
     if bundled.is_dir() and str(bundled) not in others:
         others.append(str(bundled))
@@ -966,9 +910,7 @@ def invalid_parameters(entry: Entry, missing: set[str], unknown: set[str]) -> Pr
         faults.append(f"missing: {', '.join(sorted(missing))}")
     if unknown:
         faults.append(f"unknown: {', '.join(sorted(unknown))}")
-    takes = []
-    for parameter in entry.parameters:
-        takes.append(f"{parameter.name} (required)" if parameter.is_required else parameter.name)
+    takes = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
     message = f"{entry.id}: {'; '.join(faults)}. It takes {', '.join(takes) or 'no parameters'}."
     return ProxyError(400, "invalid_parameters", message)
 
@@ -1052,9 +994,7 @@ def read_version(result: Mapping[str, Any]) -> float:
     version = result.get("command_response_version")
     if isinstance(version, str) and re.fullmatch(r"[0-9]{1,9}(\.0*)?", version.strip()):
         return int(float(version))
-    if isinstance(version, (int, float)):
-        return version
-    return 1
+    return version if isinstance(version, (int, float)) else 1
 
 
 def complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, Any]:
@@ -1064,31 +1004,23 @@ def complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, An
         error = with_defaults("error", error, {"error_code": "unspecified_error", "message": ""})
         error["error_code"] = str(error["error_code"])
     logs = result.get("spiff__logs")
-    if logs is None:
-        logs = []
-    elif isinstance(logs, str):
-        logs = [logs]
-    response = with_defaults("command_response", result.get("command_response"), {"body": None, "mimetype": JSON})
-    return {
-        **result,
-        "command_response_version": version,
-        "command_response": response,
-        "error": error or None,
-        "spiff__logs": logs,
-    }
+    envelope = dict(result)
+    envelope["command_response"] = with_defaults(
+        "command_response", result.get("command_response"), {"body": None, "mimetype": JSON}
+    )
+    envelope["command_response_version"] = version
+    envelope["error"] = error or None
+    envelope["spiff__logs"] = [logs] if isinstance(logs, str) else logs or []
+    return envelope
 
 
 def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mapping `given` with the defaults of the keys that it leaves out or has as null."""
-    if given is None:
-        given = {}
+    given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise TypeError(f"its {name} is no mapping, but of type {type(given).__name__}")
-    completed = dict(given)
-    for key, default in defaults.items():
-        if completed.get(key) is None:
-            completed[key] = default
-    return completed
+    missing = {key: default for key, default in defaults.items() if given.get(key) is None}
+    return {**given, **missing}
 
 
 def response_from_version_1(result: Mapping[str, Any]) -> Response:
@@ -1184,7 +1116,12 @@ class Proxy:
         self._warning = threading.Lock()  # acquired by who writes it
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request; whatever happens, with something that SpiffArena can read."""
+        status, headers, body = self.respond(environ)
+        start_response(status, headers)
+        return [body] if body else []
+
+    def respond(self, environ: WSGIEnvironment) -> tuple[str, HeaderList, bytes]:
+        """Return status, headers and body; whatever happens, they are something that SpiffArena can read."""
         try:
             response = self.dispatch(environ)
         except ProxyError as error:
@@ -1196,10 +1133,8 @@ class Proxy:
         if response.error_code:
             environ.get("spiffproxy.log", {})["error_code"] = response.error_code
         status, headers = response.status_and_headers()
-        start_response(status, headers + self.cors_headers(environ, response))
-        if response.status in STATUSES_WITHOUT_BODY or environ["REQUEST_METHOD"] == "HEAD":
-            return []
-        return [response.body]
+        has_body = response.status not in NO_BODY and environ["REQUEST_METHOD"] != "HEAD"
+        return status, headers + self.cors_headers(environ, response), response.body if has_body else b""
 
     def dispatch(self, environ: WSGIEnvironment) -> Response:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol: 404, 401, 405."""
@@ -1302,66 +1237,59 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def call_application(application: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, HeaderList, bytes]:
-    """Add to `environ` what is the same for each request (PEP 3333); return status, headers and body."""
-    started: list[Any] = []
-
-    def start_response(status: str, headers: HeaderList, exc_info: Any = None) -> Any:
-        started[:] = status, headers
-
-    environ["wsgi.version"] = (1, 0)
-    environ["wsgi.errors"] = sys.stderr
-    environ["wsgi.multithread"] = True
-    environ["wsgi.multiprocess"] = environ["wsgi.run_once"] = False
-    body = b"".join(application(environ, start_response))
-    return started[0], started[1], body
-
-
 # --- The log ------------------------------------------------------------------------------------------------------
-
-write_lock = threading.Lock()
 
 
 class LineHandler(logging.Handler):
-    """Writes each record of `logging` to stderr, as text, or as a JSON object in one line."""
+    """Writes each record of `logging` as one line."""
 
     def __init__(self, log_format: str) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
-        self.is_json = log_format == "json"
+        self.log_format = log_format
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = self.format(record)
-        if self.is_json:
-            write_line(json.dumps({"time": utc_time(record.created), "level": record.levelname, "message": message}))
-        else:
-            write_line(f"{local_time(record.created)} {record.levelname} {message}")
-
-
-def write_line(line: str) -> None:
-    """Write a line to stderr as a whole, however slowly it is read."""
-    data = f"{line}\n".encode("utf-8", "backslashreplace")
-    with write_lock:
-        while data:
-            data = data[os.write(2, data) :]
+        write_line(self.log_format, record.created, record.levelname, self.format(record))
 
 
 def log_request(log_format: str, method: str, path: str, status: int, size: int, seconds: float, more: Any) -> None:
-    """Log a request of the built-in server; `more` maps names to strings. A record of `logging` would cost 25 µs."""
-    now = time.time()
-    fields = {
+    """Write the line of a request; `more` maps names to strings. A record of `logging` would cost 25 µs."""
+    fields: dict[str, Any] = {
         "method": quote_for_log(method or "-"),
         "path": quote_for_log(path) if path.startswith("/") else "-",
         "status": status,
         "bytes": size,
         "milliseconds": round(seconds * 1000, 1),
     }
+    words = [*map(str, fields.values()), "ms"]
+    for name, value in more.items():
+        fields[name] = quote_for_log(value)
+        words.append(fields[name])
+    write_line(log_format, time.time(), "INFO", " ".join(words), fields)
+
+
+def write_line(log_format: str, time_of_line: float, level: str, message: str, fields: Any = None) -> None:
+    """Write a line to stderr as a whole, as text, or as a JSON object of the fields instead of the message."""
+    second, milliseconds = int(time_of_line), int(time_of_line % 1 * 1000)
     if log_format == "json":
-        more = {name: quote_for_log(value) for name, value in more.items()}
-        write_line(json.dumps({"time": utc_time(now), "level": "INFO", **fields, **more}))
+        when = f"{format_second(second, is_utc=True)}.{milliseconds:03}Z"
+        line = json.dumps({"time": when, "level": level, **(fields or {"message": message})})
     else:
-        words = [f"{local_time(now)} INFO", *map(str, fields.values()), "ms", *map(quote_for_log, more.values())]
-        write_line(" ".join(words))
+        line = f"{format_second(second, is_utc=False)},{milliseconds:03} {level} {message}"
+    data = f"{line}\n".encode("utf-8", "backslashreplace")
+    with write_lock:
+        while data:
+            data = data[os.write(2, data) :]
+
+
+write_lock = threading.Lock()
+
+
+@functools.lru_cache(maxsize=2)
+def format_second(second: int, *, is_utc: bool) -> str:
+    if is_utc:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def quote_for_log(text: str) -> str:
@@ -1369,62 +1297,12 @@ def quote_for_log(text: str) -> str:
     return quote(text[:500], safe="/%:@!$&'()*+,;=~", errors="replace")
 
 
-def utc_time(seconds: float) -> str:
-    return f"{format_second(int(seconds), time.gmtime, '%Y-%m-%dT%H:%M:%S')}.{int(seconds % 1 * 1000):03}Z"
-
-
-def local_time(seconds: float) -> str:
-    return f"{format_second(int(seconds), time.localtime, '%Y-%m-%d %H:%M:%S')},{int(seconds % 1 * 1000):03}"
-
-
-@functools.lru_cache(maxsize=4)
-def format_second(second: int, convert: Callable[[float], time.struct_time], time_format: str) -> str:
-    return time.strftime(time_format, convert(second))
-
-
 # --- The built-in server: one connection --------------------------------------------------------------------------
 
 REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-# receive or send what can be at once; not on Windows, and TLS sockets take no flags
-DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
-
-
-class Stream:
-    """The socket of a client. Receiving and sending end by a deadline, in however many pieces they are done."""
-
-    def __init__(self, sock: socket.socket, before_waiting: Callable[[], None], flags: int) -> None:
-        self._sock = sock
-        self._before_waiting = before_waiting
-        self._flags = (flags,) if flags else ()
-        self.set_deadline(HEAD_SECONDS)
-
-    def set_deadline(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-
-    def receive(self, size: int) -> bytes:
-        """Return up to `size` bytes, or nothing if the client has closed the connection."""
-        return self._try(self._sock.recv, size)
-
-    def send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._try(self._sock.send, view) :]
-
-    def _try(self, operation: Callable[..., Any], argument: Any) -> Any:
-        """Do it at once if that can be: a socket with a timeout would call `poll` first, and let other threads run."""
-        seconds = self._deadline - time.monotonic()
-        if seconds <= 0:
-            raise socket.timeout  # the class that sockets raise, on 3.9 too
-        if self._flags:
-            with suppress(BlockingIOError):
-                return operation(argument, *self._flags)
-        self._before_waiting()
-        self._sock.settimeout(seconds)
-        try:
-            return operation(argument)
-        finally:
-            self._sock.settimeout(None)  # with a timeout, the flag would not count
+# receive or send what can be at once; Windows does not have it, and TLS sockets take no flags
+DONT_WAIT = (socket.MSG_DONTWAIT,) if hasattr(socket, "MSG_DONTWAIT") else ()
 
 
 class Connection:
@@ -1441,7 +1319,8 @@ class Connection:
         self.client = str(address[0])
         self.started = time.perf_counter()
         self.state = "head"
-        self.stream = Stream(sock, self.pass_turn, DONT_WAIT)
+        self._flags = DONT_WAIT
+        self.set_deadline(HEAD_SECONDS)
         self.method = self.target = ""
         self.log: dict[str, str] = {}  # for the end of the log line: command, error_code, undelivered
         self._received = b""  # of the body, together with the head
@@ -1452,22 +1331,48 @@ class Connection:
     def pass_turn(self) -> None:
         self.server.pass_turn(self)
 
-    def start_tls(self) -> None:
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        if self.server.tls:
-            self.pass_turn()
-            tls = self.server.tls.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
-            self.sock = tls  # which the server closes if it stops in the meantime
-            self.stream = Stream(tls, self.pass_turn, 0)
-            tls.settimeout(HEAD_SECONDS)
-            tls.do_handshake()
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        self.pass_turn()
+        tls = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+        self.sock = tls  # which the server closes if it stops in the meantime
+        self._flags = ()
+        tls.settimeout(HEAD_SECONDS)
+        tls.do_handshake()
+
+    def set_deadline(self, seconds: float) -> None:
+        """Have receiving and sending end after this time, in however many pieces they are done."""
+        self._deadline = time.monotonic() + seconds
+
+    def _receive(self, size: int) -> bytes:
+        """Return up to `size` bytes, or nothing if the client has closed the connection."""
+        return self._try(self.sock.recv, size)
+
+    def _send_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._try(self.sock.send, view) :]
+
+    def _try(self, operation: Callable[..., Any], argument: Any) -> Any:
+        """Do it at once if that can be: a socket with a timeout would call `poll` first, and let other threads run."""
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise socket.timeout  # the class that sockets raise, on 3.9 too
+        if self._flags:
+            with suppress(BlockingIOError):
+                return operation(argument, *self._flags)
+        self.pass_turn()
+        self.sock.settimeout(seconds)
+        try:
+            return operation(argument)
+        finally:
+            self.sock.settimeout(None)  # with a timeout, the flag would not count
 
     def handle(self) -> None:
         try:
             head = self.receive_head()
             if not head:
                 return
-            status, headers, body = call_application(self.server.application, self.parse_head(head))
+            status, headers, body = self.server.proxy.respond(self.parse_head(head))
         except ProxyError as error:
             response = response_from_error(error)
             status, headers = response.status_and_headers()
@@ -1495,7 +1400,7 @@ class Connection:
                 self.state = "body"
                 self._received = bytes(head[size:])
                 return bytes(head[:size])
-            part = self.stream.receive(CHUNK_BYTES)
+            part = self._receive(CHUNK_BYTES)
             if not part and head:
                 raise ConnectionAbortedError
             if not part:
@@ -1552,9 +1457,9 @@ class Connection:
         """Return up to `size` bytes of the body, or nothing at its end; its clock starts when it is first read."""
         if not self._is_body_started:
             self._is_body_started = True
-            self.stream.set_deadline(BODY_SECONDS + self._body_left / BODY_BYTES_PER_SECOND)
+            self.set_deadline(BODY_SECONDS + self._body_left / BODY_BYTES_PER_SECOND)
             if self._expects_continue:
-                self.stream.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return self._take_body(size)
         except socket.timeout:
@@ -1567,7 +1472,7 @@ class Connection:
         self.state = "rest"
         if self.server.is_cutting:
             return
-        self.stream.set_deadline(DISCARD_SECONDS)
+        self.set_deadline(REST_SECONDS)
         self._body_left = sys.maxsize  # it may send more than it has announced
         while self._take_body(CHUNK_BYTES):
             pass
@@ -1577,7 +1482,7 @@ class Connection:
         if self._received:
             part, self._received = self._received[:size], self._received[size:]
         else:
-            part = self.stream.receive(min(size, MAX_RECEIVE_BYTES)) if size else b""
+            part = self._receive(min(size, BODY_CHUNK_BYTES)) if size else b""
         self._body_left -= len(part)
         if not self._body_left:
             self.state = "busy"
@@ -1587,13 +1492,13 @@ class Connection:
         own = [("Date", http_date(int(time.time()))), ("Server", "spiffproxy"), ("Connection", "close")]
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in [*own, *headers]), "\r\n"]
         head = "\r\n".join(lines).encode("latin-1")
-        self.stream.set_deadline(RESPONSE_SECONDS)
+        self.set_deadline(RESPONSE_SECONDS)
         try:
             if len(body) <= CHUNK_BYTES:
-                self.stream.send(head + body)
+                self._send_all(head + body)
             else:  # joining them would copy what may be megabytes
-                self.stream.send(head)
-                self.stream.send(body)
+                self._send_all(head)
+                self._send_all(body)
         except OSError as error:
             self.log["undelivered"] = f"undelivered:{type(error).__name__}"
         seconds = time.perf_counter() - self.started
@@ -1622,9 +1527,12 @@ class Server:
     `TURN_SECONDS`. A thread without the turn finishes its connection and waits for the turn, for a while.
     """
 
-    def __init__(self, settings: Settings, application: WSGIApplication) -> None:
-        self.tls = load_certificate(settings.certfile, settings.keyfile) if settings.certfile else None
-        self.application = application
+    def __init__(self, proxy: Proxy) -> None:
+        settings = proxy.settings
+        self.proxy = proxy
+        self.tls: ssl.SSLContext | None = None
+        if settings.certfile:
+            self.tls = import_part("spiffproxy_tls").load_certificate(settings.certfile, settings.keyfile)
         self._listener = open_listener(settings.host, settings.port)
         self.host, self.port = self._listener.getsockname()[:2]
         self.log_format = settings.log_format
@@ -1727,7 +1635,9 @@ class Server:
 
     def handle(self, connection: Connection) -> None:
         try:
-            connection.start_tls()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            if self.tls:
+                connection.start_tls(self.tls)
             connection.handle()
         except OSError as error:
             logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
@@ -1769,31 +1679,6 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def load_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
-    import ssl
-
-    def refuse_password() -> str:
-        path = keyfile or certfile
-        raise SettingError(f"CONNECTOR_PROXY_KEYFILE: {path} is encrypted; give a key without a password")
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        for path in (certfile, keyfile):
-            if path:
-                Path(path).open("rb").close()  # load_cert_chain() does not name the file that is missing
-        context.load_cert_chain(certfile, keyfile or None, refuse_password)
-    except ssl.SSLError as error:
-        reason = f"no PEM file: {error.reason or error}"
-        if (error.reason or "").endswith("_MISMATCH"):
-            reason = "the key is not that of the certificate"
-    except OSError as error:
-        reason = str(error)
-    else:
-        return context
-    raise SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}")
-
-
 def serve(proxy: Proxy) -> int:
     """Serve until a signal comes, finish the running calls, and return the exit status."""
     signals, writer = os.pipe()
@@ -1821,7 +1706,7 @@ def force_exit(signals: int) -> None:
 
 def listen(proxy: Proxy) -> Server:
     settings = proxy.settings
-    server = Server(settings, proxy)
+    server = Server(proxy)
     logger.info(
         "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
         "https" if server.tls else "http",
@@ -1867,19 +1752,10 @@ def run_subcommand(arguments: argparse.Namespace, out: typing.TextIO) -> int:
     logging.basicConfig(handlers=[LineHandler(proxy.settings.log_format)], level=logging.INFO)
     if arguments.command == "list":
         return print_list(proxy, out, verbose=arguments.verbose)
-    if arguments.command == "call" and arguments.help:
-        command = proxy.connectors.load_entry("commands", arguments.id)
-        print(import_part("spiffproxy_describe").explain_entry(command), file=out)
-        return 0
-    if arguments.command == "call":
-        return print_call(proxy, arguments.id, parse_parameters(arguments.parameters), out)
-    if arguments.command == "check":
-        call = None
-        if arguments.call:
-            call = (arguments.call[0], parse_parameters(arguments.call[1:]))
-        return import_part("spiffproxy_author").print_check(proxy, arguments.name, call, out)
+    if arguments.command in ("call", "check"):
+        return import_part("spiffproxy_author").run_subcommand(proxy, arguments, out)
     if arguments.command == "pack":
-        return import_part("spiffproxy_author").print_pack(proxy, arguments.target, out)
+        return import_part("spiffproxy_pack").print_pack(proxy, arguments.target, out)
     return serve(proxy)
 
 
@@ -1957,46 +1833,6 @@ def summarize_entry(entry: Entry) -> str:
         mark = "*" if parameter.is_required else ""
         parameters.append(f"{parameter.name}{mark}: {parameter.type}")
     return f"{entry.id}({', '.join(parameters)})"
-
-
-def print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: typing.TextIO) -> int:
-    try:
-        response = proxy.run(command_id, body)
-    except ProxyError as error:
-        response = response_from_error(error)
-    text = response.body.decode("utf-8", "replace")
-    value = None
-    with suppress(ValueError):  # a version 1 result may be anything
-        value = json.loads(text)
-        text = json.dumps(value, indent=2)
-    print(text, file=out)
-    return 1 if response.status >= 300 or contains_error(value) else 0
-
-
-def parse_parameters(arguments: list[str]) -> dict[str, Any]:
-    parameters = {}
-    for argument in arguments:
-        match = re.fullmatch(r"([^=:]+)(:?=)(.*)", argument, re.DOTALL)
-        if not match:
-            raise SettingError(f"{argument!r} is no parameter; write name=text, or name:=json for what is not text")
-        name, sign, value = match.groups()
-        if sign == ":=":
-            try:
-                value = decode_json(value)
-            except (ValueError, RecursionError) as error:
-                message = f"the value of {name} is not JSON: {error}; for text write {name}=…"
-                raise SettingError(message) from None
-        parameters[name] = value
-    return parameters
-
-
-def contains_error(value: Any) -> bool:
-    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
-    if not isinstance(value, dict):
-        return False
-    response = value.get("command_response")
-    status = response.get("http_status") if isinstance(response, dict) else None
-    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
-"""For authors of connectors: `check` finds what is wrong with a connector, `pack` makes one archive of everything.
+"""For authors of connectors: `call` executes a command, `check` finds what is wrong with a connector.
 
-Imported by these two subcommands of the command line.
+Imported by these subcommands of the command line.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import os
-import shutil
-import subprocess
+import json
+import re
 import sys
-import tempfile
 import textwrap
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import spiffproxy
 from spiffproxy import (
     KINDS,
     LIST_SECONDS,
@@ -30,13 +26,76 @@ from spiffproxy import (
     SettingError,
     Unresolved,
     constructor_parameters,
+    decode_json,
     exception_text,
     find_classes,
+    import_part,
     resolve_union,
+    response_from_error,
 )
 
 if TYPE_CHECKING:
+    import argparse
     from typing import TextIO
+
+
+def run_subcommand(proxy: Proxy, arguments: argparse.Namespace, out: TextIO) -> int:
+    """Run `call` or `check`, and return the exit status."""
+    if arguments.command == "check":
+        call = None
+        if arguments.call:
+            call = (arguments.call[0], parse_parameters(arguments.call[1:]))
+        return print_check(proxy, arguments.name, call, out)
+    if arguments.help:
+        command = proxy.connectors.load_entry("commands", arguments.id)
+        print(import_part("spiffproxy_describe").explain_entry(command), file=out)
+        return 0
+    return print_call(proxy, arguments.id, parse_parameters(arguments.parameters), out)
+
+
+# --- call ---------------------------------------------------------------------------------------------------------
+
+
+def print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: TextIO) -> int:
+    """Execute a command, print its result, and return the exit status."""
+    try:
+        response = proxy.run(command_id, body)
+    except ProxyError as error:
+        response = response_from_error(error)
+    text = response.body.decode("utf-8", "replace")
+    value = None
+    with suppress(ValueError):  # a version 1 result may be anything
+        value = json.loads(text)
+        text = json.dumps(value, indent=2)
+    print(text, file=out)
+    return 1 if response.status >= 300 or contains_error(value) else 0
+
+
+def parse_parameters(arguments: list[str]) -> dict[str, Any]:
+    parameters = {}
+    for argument in arguments:
+        match = re.fullmatch(r"([^=:]+)(:?=)(.*)", argument, re.DOTALL)
+        if not match:
+            raise SettingError(f"{argument!r} is no parameter; write name=text, or name:=json for what is not text")
+        name, sign, value = match.groups()
+        if sign == ":=":
+            try:
+                value = decode_json(value)
+            except (ValueError, RecursionError) as error:
+                message = f"the value of {name} is not JSON: {error}; for text write {name}=…"
+                raise SettingError(message) from None
+        parameters[name] = value
+    return parameters
+
+
+def contains_error(value: Any) -> bool:
+    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
+    if not isinstance(value, dict):
+        return False
+    response = value.get("command_response")
+    status = response.get("http_status") if isinstance(response, dict) else None
+    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
+
 
 # --- check --------------------------------------------------------------------------------------------------------
 
@@ -162,116 +221,3 @@ def defined_names(node: ast.AST) -> list[Any]:
     """Return the name of a class, a function, a parameter or a field."""
     target = getattr(node, "target", None)
     return [getattr(node, "name", None), getattr(node, "arg", None), getattr(target, "id", None)]
-
-
-# --- pack ---------------------------------------------------------------------------------------------------------
-
-
-class Format(NamedTuple):
-    """What makes an archive run."""
-
-    starter: str  # the name of the file that runs first
-    source: str
-    left_out: list[str]
-    has_bytecode: bool
-    first_line: bytes
-    mode: int
-
-
-FORMATS = {
-    ".pyz": Format(
-        starter="__main__.py",
-        source="import sys\n\nfrom spiffproxy import main\n\nsys.exit(main())\n",
-        left_out=[],
-        has_bytecode=False,
-        first_line=b"#!/usr/bin/env python3\n",
-        mode=0o755,
-    ),
-    ".zip": Format(
-        starter="lambda_function.py",
-        source="from spiffproxy_lambda import lambda_handler\n",
-        left_out=["connector_postgres"],  # psycopg is not there, unless a folder brings both along
-        has_bytecode=True,  # its folder is read-only there, and every import would be compiled
-        first_line=b"",
-        mode=0o644,
-    ),
-}
-# the first date that a zip file can have: the same sources make the same bytes
-DATE = (1980, 1, 1, 0, 0, 0)
-
-
-def print_pack(proxy: Proxy, target: str, out: TextIO) -> int:
-    """Pack the proxy, its parts and connectors, and those of `--connectors`, into an archive; return the exit status.
-
-    A connector of `--connectors` goes in instead of a bundled one of its name.
-    """
-    path = Path(target)
-    if path.suffix not in FORMATS:
-        raise SettingError(f"TARGET is {target!r}; its name must end in {' or '.join(FORMATS)}")
-    archive_format = FORMATS[path.suffix]
-    packed = collect(proxy.settings.connector_folders, archive_format.left_out)
-    for connector in proxy.connectors:
-        if connector.package in packed:
-            for fault in check_connector(connector):
-                print(f"spiffproxy: warning: {fault}", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        copy_sources(packed, root)
-        (root / archive_format.starter).write_text(archive_format.source)
-        if archive_format.has_bytecode:
-            compile_sources(root)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(path, root, archive_format)
-    print(f"{target}: {path.stat().st_size} bytes", file=out)
-    return 0
-
-
-def collect(folders: list[str], left_out: list[str]) -> dict[str, Path]:
-    """Return the files and folders that go into the archive, by name."""
-    module = Path(spiffproxy.__file__)
-    bundled = Path(__file__).parent
-    if not module.is_file():
-        raise SettingError(f"pack needs spiffproxy.py as a file, and it is in {module.parent}")
-    packed = {module.name: module}
-    for pattern in ("connector_*", "spiffproxy_*", "spiffworkflow_connector_command"):
-        packed.update({path.name: path for path in bundled.glob(pattern) if path.name not in left_out})
-    for folder in folders:
-        if not any(Path(folder).glob("connector_*")):
-            raise SettingError(f"there is no connector_… in {folder}")
-        packed.update({path.name: path for path in Path(folder).iterdir()})
-    return packed
-
-
-def copy_sources(packed: dict[str, Path], root: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "README.md")
-    for name, path in packed.items():
-        if ignored(str(path.parent), [name]):
-            continue
-        if path.is_dir():
-            shutil.copytree(path, root / name, ignore=ignored)
-        else:
-            shutil.copy(path, root / name)
-
-
-def compile_sources(root: Path) -> None:
-    """Add bytecode that does not depend on dates; a Python of another version ignores it."""
-    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root)]
-    subprocess.run(  # noqa: S603 - this Python, and a folder of our own
-        [sys.executable, "-S", "-m", "compileall", *options, str(root)],
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": ""},  # sets are written in their order
-        check=False,  # a file that cannot be compiled fails when it is imported, as `check` says
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def write_archive(target: Path, root: Path, archive_format: Format) -> None:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    with target.open("wb") as file:
-        file.write(archive_format.first_line)
-        with zipfile.ZipFile(file, "w") as archive:
-            for path in files:
-                info = zipfile.ZipInfo(path.relative_to(root).as_posix(), DATE)
-                info.create_system = 3  # Unix, wherever it is packed
-                info.external_attr = 0o100644 << 16
-                archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-    target.chmod(archive_format.mode)

@@ -44,7 +44,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
 
 
 def describe_parameter(parameter: Parameter, docs: Docstrings, cls: type) -> dict[str, Any]:
-    described: dict[str, Any] = dict(parameter.as_listed())
+    described = parameter.as_listed()
     is_secret = parameter.type in ("str", "any") and bool(SECRET_NAME.search(parameter.name))
     if parameter.name in docs.parameters:
         described["description"] = docs.parameters[parameter.name]

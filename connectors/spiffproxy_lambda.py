@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlencode
 
 import spiffproxy
-from spiffproxy import ProxyError, add_headers, call_application, response_from_error
+from spiffproxy import ProxyError, add_headers, response_from_error
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment  # novm
@@ -36,7 +36,7 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return result_from_error(
             event, ProxyError(400, "bad_request", f"The event cannot be read as a request: {error}")
         )
-    status, headers, body = call_application(spiffproxy.app, environ)
+    status, headers, body = spiffproxy.app.respond(environ)
     result = result_from_response(event, status, headers, body)
     # encoding as JSON makes up to six bytes of one
     if len(body) > MAX_RESPONSE_BYTES // 6 and len(json.dumps(result)) > MAX_RESPONSE_BYTES:

@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+import sys
 from functools import partial
+from types import SimpleNamespace
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from wsgiref.validate import WSGIWarning, validator
 
@@ -175,6 +177,16 @@ ways = pytest.mark.parametrize("make_event", [way for way, _ in WAYS.values()], 
 # --- the handler, and what its answers have to be ---
 
 
+# what a server says of itself (PEP 3333), and the proxy does not look at
+EVERY_ENVIRON = {
+    "wsgi.version": (1, 0),
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
+
+
 @pytest.fixture
 def make_handler(imports, monkeypatch):
     """Return a function that makes the handler, with the validator between it and the application."""
@@ -183,14 +195,17 @@ def make_handler(imports, monkeypatch):
         values = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
         checked = validator(Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **values}))
 
-        def application(environ, start_response):
-            result = checked(environ, start_response)
+        def respond(environ):
+            started = []
+            result = checked(
+                {**EVERY_ENVIRON, **environ}, lambda status, headers, *_: started.extend([status, headers])
+            )
             try:
-                return [b"".join(result)]
+                return *started, b"".join(result)
             finally:
                 result.close()
 
-        monkeypatch.setattr("spiffproxy.get_app", lambda: application)
+        monkeypatch.setattr("spiffproxy.get_app", lambda: SimpleNamespace(respond=respond))
         return handle
 
     return make

@@ -8,7 +8,7 @@ import pytest
 from conftest import MODULE, ROOT
 
 BUNDLED = sorted((ROOT / "connectors").rglob("*.py"))
-OURS = {path.name for path in (ROOT / "connectors").iterdir()}
+OURS = {path.stem for path in (ROOT / "connectors").iterdir()}
 
 
 def imported_names(path):

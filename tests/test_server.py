@@ -132,7 +132,7 @@ import sys
 class Look:
     def execute(self, config, task_data):
         frame = sys._getframe()
-        while "start_response" not in frame.f_locals:
+        while "environ" not in frame.f_locals:
             frame = frame.f_back
         return {"response": sorted(frame.f_locals["environ"])}
 """)

@@ -112,7 +112,7 @@ def drip(connection, data, pause):
     ids=["nothing", "head", "body"],
 )
 def test_a_slow_request_is_let_go(start_server, sent, answer, drips):
-    python = with_limits(HEAD_SECONDS=0.5, BODY_SECONDS=0.5, BODY_BYTES_PER_SECOND=10**9, DISCARD_SECONDS=0.5)
+    python = with_limits(HEAD_SECONDS=0.5, BODY_SECONDS=0.5, BODY_BYTES_PER_SECOND=10**9, REST_SECONDS=0.5)
     server = start_server(*EXAMPLES, python=python)
     with connect(server) as connection:
         connection.sendall(sent)
