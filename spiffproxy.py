@@ -48,7 +48,7 @@ from dataclasses import InitVar
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 from wsgiref.handlers import format_date_time
 
 if TYPE_CHECKING:
@@ -193,9 +193,8 @@ def import_part(name: str) -> types.ModuleType:
         missing = error.name or ""
         if not missing.startswith("spiffproxy_"):
             raise
-    is_package = missing.startswith("spiffproxy_http")
-    file = f"connectors/{missing.replace('.', '/')}{'' if is_package else '.py'}"
-    raise ProxyError(501, "part_missing", f"{file} is missing. Copy it to where spiffproxy.py is, with its folder.")
+    file = missing.replace(".", "/") + ("" if missing == "spiffproxy_http" else ".py")
+    raise ProxyError(501, "part_missing", f"This needs connectors/{file}, which is missing beside spiffproxy.py.")
 
 
 # --- Settings -----------------------------------------------------------------------------------------------------
@@ -226,11 +225,8 @@ class Settings:
             raise SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
         self.log_format = read_choice(values, "CONNECTOR_PROXY_LOG_FORMAT", ["text", "json"])
         self.public_url = read_string(values, "CONNECTOR_PROXY_PUBLIC_URL").rstrip("/")
-        if self.public_url:
-            read_url_prefix("CONNECTOR_PROXY_PUBLIC_URL", self.public_url)
         self.secret_key = read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
-        redirect_urls = read_list(values, "CONNECTOR_PROXY_AUTH_REDIRECT_URLS")
-        self.auth_redirect_urls = [read_url_prefix("CONNECTOR_PROXY_AUTH_REDIRECT_URLS", url) for url in redirect_urls]
+        self.auth_redirect_urls = read_list(values, "CONNECTOR_PROXY_AUTH_REDIRECT_URLS")
         self.typeahead_public = read_choice(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", OFF + ON) in ON
         # what the bundled connectors could not use is refused at the start, and not in the middle of a workflow
         for connector in "HTTP", "SMTP", "POSTGRES":
@@ -325,48 +321,11 @@ def read_origins(values: Mapping[str, Any]) -> set[str]:
 
 def read_folders(values: Mapping[str, Any]) -> list[str]:
     name = "CONNECTOR_PROXY_CONNECTORS"
-    names = read_string(values, name).split(os.pathsep)
-    folders = [Path(folder).absolute() for folder in names if folder.strip()]
+    folders = [Path(folder).absolute() for folder in read_string(values, name).split(os.pathsep) if folder.strip()]
     for folder in folders:
         if not folder.is_dir():
             raise SettingError(f"{name}: there is no folder {folder}")
     return [str(folder) for folder in folders]
-
-
-class UrlPrefix(NamedTuple):
-    """A URL that stands for all that is below its path."""
-
-    scheme: str
-    host: str
-    port: int
-    segments: tuple[str, ...]
-
-    def contains(self, other: UrlPrefix) -> bool:
-        same_origin = self[:3] == other[:3]
-        return same_origin and other.segments[: len(self.segments)] == self.segments
-
-
-def parse_url_prefix(url: str) -> UrlPrefix:
-    """Raise ValueError for what is not an http or https URL, or what other software might read differently."""
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
-        raise ValueError("it has user information, a backslash, .., a blank or another odd character")
-    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
-    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
-        raise ValueError("it is no http or https URL")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    segments = parts.path.rstrip("/").split("/")[1:]
-    return UrlPrefix(parts.scheme, parts.hostname or "", port, tuple(unquote(segment) for segment in segments))
-
-
-def read_url_prefix(name: str, url: str) -> UrlPrefix:
-    try:
-        if re.search("[?#;]", url):
-            raise ValueError("it has more than scheme, host, port and path")
-        return parse_url_prefix(url)
-    except ValueError as error:
-        raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None
 
 
 # --- What a constructor takes -------------------------------------------------------------------------------------
@@ -469,9 +428,7 @@ def describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
 
 
 class Unresolved(NamedTuple):
-    """Stands for a type in an annotation kept as a string, if there is no such name."""
-
-    reason: str
+    reason: str  # why an annotation kept as a string has no meaning
 
 
 def resolve_union(annotation: Any, cls: type) -> Iterator[Any]:
@@ -768,6 +725,7 @@ def list_available(names: Iterable[str]) -> str:
 
 # --- Request headers and bodies -----------------------------------------------------------------------------------
 
+REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*")
 # what no header line may contain (RFC 9110 section 5.5), a CR that does not end a line included; a tab may
 CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -801,6 +759,35 @@ def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
     return fields
 
 
+def parse_request_line(line: bytes) -> tuple[str, str, str]:
+    """Return method, target and version, as latin-1 (RFC 9112 section 3); raise ProxyError, 400 or 505.
+
+    The target has no scheme and host: a request through a proxy begins with them (section 3.2.2).
+    """
+    match = REQUEST_LINE.fullmatch(line)
+    if not match:
+        raise bad_request(400)
+    method, target, version, major = (group.decode("latin-1") if group else "" for group in match.groups())
+    if major.lstrip("0") != "1":  # without a version it is HTTP/0.9, whose responses have no status
+        raise bad_request(505)
+    return method, re.sub("^https?://[^/?]*", "", target, flags=re.IGNORECASE), version
+
+
+def parse_request_headers(block: bytes) -> HeaderList:
+    """Return names and values; raise ProxyError, 400 or 431."""
+    try:
+        fields = parse_header_lines(block.rstrip(b"\r\n") + b"\r\n", strict=True)
+    except ValueError as error:
+        raise bad_request(400, str(error)) from None
+    if len(fields) > MAX_HEADER_LINES:
+        raise bad_request(431)
+    return fields
+
+
+def bad_request(status: int, reason: str = "") -> ProxyError:
+    return ProxyError(status, "bad_request", f"This is no request: {reason or REASONS[status]}")
+
+
 def add_headers(environ: WSGIEnvironment, fields: Iterable[tuple[str, str]]) -> None:
     """Add header fields to an environ (PEP 3333), repeated ones as one (RFC 9110 section 5.3).
 
@@ -813,8 +800,7 @@ def add_headers(environ: WSGIEnvironment, fields: Iterable[tuple[str, str]]) -> 
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = "HTTP_" + key
         if key in environ:
-            separator = "; " if key == "HTTP_COOKIE" else ", "
-            value = environ[key] + separator + value
+            value = environ[key] + ("; " if key == "HTTP_COOKIE" else ", ") + value
         environ[key] = value
 
 
@@ -1112,6 +1098,8 @@ class Proxy:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self.settings = Settings(os.environ if environ is None else environ)
         self.connectors = Connectors(self.settings.connector_folders)
+        if self.settings.public_url or self.settings.auth_redirect_urls:
+            import_part("spiffproxy_sign_in").check_settings(self.settings)
         self._slots = threading.BoundedSemaphore(self.settings.max_running_commands)
         self._warning = threading.Lock()  # acquired by who writes it
 
@@ -1299,7 +1287,6 @@ def quote_for_log(text: str) -> str:
 
 # --- The built-in server: one connection --------------------------------------------------------------------------
 
-REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 # receive or send what can be at once; Windows does not have it, and TLS sockets take no flags
 DONT_WAIT = (socket.MSG_DONTWAIT,) if hasattr(socket, "MSG_DONTWAIT") else ()
@@ -1394,8 +1381,7 @@ class Connection:
             searched = len(head)
             size = end.end() if end else len(head)
             if size > MAX_HEAD_BYTES:
-                status = 431 if b"\n" in head[:MAX_HEAD_BYTES] else 414
-                raise bad_request(status, REASONS[status])
+                raise bad_request(431 if b"\n" in head[:MAX_HEAD_BYTES] else 414)
             if end:
                 self.state = "body"
                 self._received = bytes(head[size:])
@@ -1411,19 +1397,11 @@ class Connection:
 
     def parse_head(self, head: bytes) -> WSGIEnvironment:
         """Return the environ of a request (PEP 3333); raise `ProxyError`, 400, 431 or 505."""
-        # 1. the request line (RFC 9112 section 3)
         line, _, block = head.partition(b"\n")
-        match = REQUEST_LINE.fullmatch(line)
-        if not match:
-            raise bad_request(400, REASONS[400])
-        method, target, version, major = (group.decode("latin-1") if group else "" for group in match.groups())
-        if major.lstrip("0") != "1":  # without a version it is HTTP/0.9, whose responses have no status
-            raise bad_request(505, REASONS[505])
-        # without the scheme and the host that it may begin with (section 3.2.2)
-        self.method, self.target = method, re.sub("^https?://[^/?]*", "", target, flags=re.IGNORECASE)
+        self.method, self.target, version = parse_request_line(line)
         path, _, query = self.target.partition("?")
         environ: WSGIEnvironment = {
-            "REQUEST_METHOD": method,
+            "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": "",
             "PATH_INFO": unquote(path, "latin-1"),
             "QUERY_STRING": query,
@@ -1436,15 +1414,7 @@ class Connection:
             "spiffproxy.log": self.log,
             "spiffproxy.pass_turn": self.pass_turn,
         }
-        # 2. the headers
-        try:
-            fields = parse_header_lines(block.rstrip(b"\r\n") + b"\r\n", strict=True)
-        except ValueError as error:
-            raise bad_request(400, str(error)) from None
-        if len(fields) > MAX_HEADER_LINES:
-            raise bad_request(431, REASONS[431])
-        add_headers(environ, fields)
-        # 3. the body
+        add_headers(environ, parse_request_headers(block))
         length = environ.get("CONTENT_LENGTH", "0")
         if "HTTP_TRANSFER_ENCODING" not in environ and re.fullmatch("[0-9]{1,18}", length):
             self._body_left = int(length)
@@ -1506,10 +1476,6 @@ class Connection:
         log_request(self.server.log_format, self.method, path, int(status[:3]), len(body), seconds, self.log)
 
 
-def bad_request(status: int, reason: str) -> ProxyError:
-    return ProxyError(status, "bad_request", f"This is no request: {reason}")
-
-
 @functools.lru_cache(maxsize=1)
 def http_date(second: int) -> str:
     return format_date_time(second)
@@ -1546,10 +1512,6 @@ class Server:
         self._waiting_threads = 0
         self._turn = threading.Semaphore(0)  # what these wait at
         self._is_active = threading.Event()
-
-    def start(self) -> None:
-        for target in (self.accept_and_handle, self.watch):
-            threading.Thread(target=target, daemon=True).start()
 
     def accept_and_handle(self) -> None:
         """Do so as long as this thread gets the turn, which it has at first."""
@@ -1627,10 +1589,9 @@ class Server:
 
     def make_room(self) -> None:
         """Close the oldest connection whose request is not complete, and wait a moment."""
-        for connection in list(self._connections):
-            if connection.state != "busy":
-                stop_reading(connection.sock)
-                break
+        incomplete = [connection for connection in list(self._connections) if connection.state != "busy"]
+        if incomplete:
+            stop_reading(incomplete[0].sock)
         time.sleep(POLL_SECONDS / 10)
 
     def handle(self, connection: Connection) -> None:
@@ -1686,8 +1647,10 @@ def serve(proxy: Proxy) -> int:
     signal.set_wakeup_fd(writer)  # a handler in Python runs only when the main thread wakes
     for number in signal.SIGTERM, signal.SIGINT:
         signal.signal(number, lambda *_: None)  # before anything listens
-    server = listen(proxy)
-    server.start()
+    server = Server(proxy)
+    log_start(server, proxy)
+    for target in (server.accept_and_handle, server.watch):
+        threading.Thread(target=target, daemon=True).start()
     os.read(signals, 1)
     logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", STOP_SECONDS)
     threading.Thread(target=force_exit, args=(signals,), daemon=True).start()
@@ -1704,9 +1667,8 @@ def force_exit(signals: int) -> None:
     os._exit(1)
 
 
-def listen(proxy: Proxy) -> Server:
+def log_start(server: Server, proxy: Proxy) -> None:
     settings = proxy.settings
-    server = Server(proxy)
     logger.info(
         "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
         "https" if server.tls else "http",
@@ -1718,7 +1680,6 @@ def listen(proxy: Proxy) -> Server:
     )
     if not settings.api_keys and not re.match(r"127\.|::1$", server.host):
         logger.warning("other hosts can run commands without a key; set CONNECTOR_PROXY_API_KEY")
-    return server
 
 
 # --- The command line ---------------------------------------------------------------------------------------------
@@ -1746,8 +1707,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_subcommand(arguments: argparse.Namespace, out: typing.TextIO) -> int:
     flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
-    if "CONNECTOR_PROXY_CONNECTORS" in flags:
-        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
+    if arguments.CONNECTOR_PROXY_CONNECTORS:
+        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(arguments.CONNECTOR_PROXY_CONNECTORS)
     proxy = Proxy({**os.environ, **flags})
     logging.basicConfig(handlers=[LineHandler(proxy.settings.log_format)], level=logging.INFO)
     if arguments.command == "list":
@@ -1807,8 +1768,7 @@ def print_list(proxy: Proxy, out: typing.TextIO, *, verbose: bool) -> int:
     show = import_part("spiffproxy_describe").explain_entry if verbose else summarize_entry
     commands, _ = proxy.connectors.load_all("commands")
     auths, _ = proxy.connectors.load_all("auths")
-    broken = []
-    missing = []
+    broken, missing = [], []
     for connector in proxy.connectors:
         failures = connector.failures
         if connector.import_timed_out:
@@ -1828,10 +1788,7 @@ def print_list(proxy: Proxy, out: typing.TextIO, *, verbose: bool) -> int:
 
 
 def summarize_entry(entry: Entry) -> str:
-    parameters = []
-    for parameter in entry.parameters:
-        mark = "*" if parameter.is_required else ""
-        parameters.append(f"{parameter.name}{mark}: {parameter.type}")
+    parameters = [f"{one.name}{'*' if one.is_required else ''}: {one.type}" for one in entry.parameters]
     return f"{entry.id}({', '.join(parameters)})"
 
 

@@ -18,8 +18,6 @@ from typing import Any
 
 from spiffproxy import Entry, Parameter, decode_json, encode_json, resolve_union, summarize_entry
 
-# --- Entries ------------------------------------------------------------------------------------------------------
-
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
     """Return what is listed of an entry: the fields of the protocol, and after them those that have something to tell.
@@ -66,10 +64,7 @@ def explain_entry(entry: Entry) -> str:
     """Return all that is told of an entry, as text: its parameters and its errors on lines of their own."""
     described = describe_entry(entry)
     lines = described.get("description", "").splitlines()
-    if "deprecated" in described:
-        lines.append("deprecated")
-    if described["parameters"]:
-        lines.append("parameters")
+    lines += ["deprecated"] * ("deprecated" in described) + ["parameters"] * bool(described["parameters"])
     for parameter in described["parameters"]:
         lines.append(f"    {parameter['id']}: {parameter.get('description', '')}".rstrip(": "))
         for name in ("default", "schema", "secret"):
@@ -80,8 +75,6 @@ def explain_entry(entry: Entry) -> str:
         lines += [f"    {code}: {text}" for code, text in described["errors"].items()]
     return "\n".join([summarize_entry(entry), *(f"      {line}".rstrip() for line in lines)])
 
-
-# --- Secrets ------------------------------------------------------------------------------------------------------
 
 # the name of a parameter, or a key in a default, that holds a secret
 SECRET_NAME = re.compile(
@@ -100,15 +93,10 @@ def contains_secret(value: Any) -> bool:
     """Return whether a JSON value has a URL with a password, or a string under the name of a secret."""
     if isinstance(value, str):
         return bool(URL_WITH_PASSWORD.search(value))
-    if isinstance(value, list):
-        return any(contains_secret(item) for item in value)
     if isinstance(value, dict):
-        for key, item in value.items():
-            if contains_secret(key) or contains_secret(item):
-                return True
-            if SECRET_NAME.search(key) and isinstance(item, str) and item:
-                return True
-    return False
+        named = [key for key, item in value.items() if SECRET_NAME.search(key) and isinstance(item, str) and item]
+        return bool(named) or contains_secret([*value.keys(), *value.values()])
+    return isinstance(value, list) and any(contains_secret(item) for item in value)
 
 
 # --- Docstrings ---------------------------------------------------------------------------------------------------
@@ -279,10 +267,8 @@ def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
     if origin is tuple and parts and Ellipsis not in arguments:
         return {"type": name, "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
     schema: dict[str, Any] = {"type": name}
-    if name == "object" and parts and parts[-1]:
-        schema["additionalProperties"] = parts[-1]
-    if name == "array" and parts and parts[-1]:
-        schema["items"] = parts[-1]
+    if parts and parts[-1] and name in ("object", "array"):
+        schema["items" if name == "array" else "additionalProperties"] = parts[-1]
     return schema
 
 

@@ -21,41 +21,32 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from wsgiref.util import application_uri
 
 from spiffproxy_http import Client, RequestError
+from spiffproxy_http.oauth2 import provider_error, request_token_set
 
 from spiffproxy import (
-    JSON,
     Entry,
     Proxy,
     ProxyError,
     Response,
     SettingError,
     Settings,
-    UrlPrefix,
     bind_parameters,
     convert_exceptions,
-    decode_json,
     encode_json,
-    parse_url_prefix,
-    read_url_prefix,
     response_from_error,
 )
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment  # novm
 
-# for a person to sign in
-SIGN_IN_SECONDS = 600
-# for the token endpoint
-TOKEN_SECONDS = 20
-# of a token set
-MAX_TOKEN_BYTES = 1024**2
-# of a cookie's value (RFC 6265 section 6.1: 4096 bytes with its name and attributes)
-MAX_COOKIE_BYTES = 3800
+SIGN_IN_SECONDS = 600  # for a person
+TOKEN_SECONDS = 20  # for the token endpoint
+MAX_COOKIE_BYTES = 3800  # of its value (RFC 6265 section 6.1: 4096 bytes with its name and attributes)
 AGAIN = "Begin again where you began to sign in."
 
 
@@ -95,7 +86,7 @@ def show_errors(
 
 def send_to_provider(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Response:
     redirect_url = read_redirect_url(environ.get("QUERY_STRING", ""))
-    check_redirect_url(redirect_url, settings.auth_redirect_urls)
+    check_redirect_url(redirect_url, settings)
     app = describe_app(entry, settings.config)
     callback = sign_in_callback_url(entry, environ, settings)
     verifier = encode_base64url(os.urandom(32))
@@ -123,13 +114,60 @@ def send_back(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Res
     state = query.get("state", "")
     callback = sign_in_callback_url(entry, environ, settings)
     redirect_url, verifier = read_attempt(environ, state, entry.id, settings.secret_key)
-    check_redirect_url(redirect_url, settings.auth_redirect_urls)
+    check_redirect_url(redirect_url, settings)
     if "code" not in query:
         words = provider_error(query) or "it gave no code, and no reason"
         raise ProxyError(400, "sign_in_refused", f"The provider has not signed you in: {words}")
     app = describe_app(entry, settings.config)
     token_set = fetch_token_set(app, query["code"], callback, verifier, settings.config)
     return redirect(redirect_url, {"response": json.dumps(token_set)}, make_cookie(state, "", callback, 0))
+
+
+# --- Settings and URLs --------------------------------------------------------------------------------------------
+
+
+class UrlPrefix(NamedTuple):
+    """A URL that stands for all that is below its path."""
+
+    scheme: str
+    host: str
+    port: int
+    segments: tuple[str, ...]
+
+    def contains(self, other: UrlPrefix) -> bool:
+        same_origin = self[:3] == other[:3]
+        return same_origin and other.segments[: len(self.segments)] == self.segments
+
+
+def parse_url_prefix(url: str) -> UrlPrefix:
+    """Raise ValueError for what is not an http or https URL, or what other software might read differently."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
+        raise ValueError("it has user information, a backslash, .., a blank or another odd character")
+    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
+    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
+        raise ValueError("it is no http or https URL")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    segments = parts.path.rstrip("/").split("/")[1:]
+    return UrlPrefix(parts.scheme, parts.hostname or "", port, tuple(unquote(segment) for segment in segments))
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise SettingError for a URL that cannot be used."""
+    if settings.public_url:
+        read_url_prefix("CONNECTOR_PROXY_PUBLIC_URL", settings.public_url)
+    for url in settings.auth_redirect_urls:
+        read_url_prefix("CONNECTOR_PROXY_AUTH_REDIRECT_URLS", url)
+
+
+def read_url_prefix(name: str, url: str) -> UrlPrefix:
+    try:
+        if re.search("[?#;]", url):
+            raise ValueError("it has more than scheme, host, port and path")
+        return parse_url_prefix(url)
+    except ValueError as error:
+        raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None
 
 
 # --- What the connector and the request tell ----------------------------------------------------------------------
@@ -175,15 +213,15 @@ def read_redirect_url(query: str) -> str:
     return unquote(first)
 
 
-def check_redirect_url(url: str, allowed: list[UrlPrefix]) -> None:
+def check_redirect_url(url: str, settings: Settings) -> None:
     """Raise ProxyError if tokens may not be sent to a URL. It names only the host, since the URL contains a token."""
     try:
         prefix = parse_url_prefix(url)
     except ValueError as error:
         raise ProxyError(400, "invalid_redirect_url", f"The redirect_url cannot be used: {error}") from None
-    if not any(one.contains(prefix) for one in allowed):
+    if not any(parse_url_prefix(allowed).contains(prefix) for allowed in settings.auth_redirect_urls):
         name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
-        reason = f"it is not within {name}" if allowed else f"{name} is unset"
+        reason = f"it is not within {name}" if settings.auth_redirect_urls else f"{name} is unset"
         message = f"Tokens may not be sent to this redirect_url, on {prefix.host}: {reason} (ask the operator)"
         raise ProxyError(403, "redirect_url_not_allowed", message)
 
@@ -246,42 +284,15 @@ def fetch_token_set(
 ) -> dict[str, Any]:
     """Exchange the code for the token set; raise ProxyError, 502, with the provider's words if there is none."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": verifier}
-    headers = {"Accept": JSON}
-    if app["client_secret"]:  # RFC 6749 section 2.3.1: both are form-encoded first
-        credentials = f"{quote_plus(app['client_id'])}:{quote_plus(app['client_secret'])}".encode()
-        headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode()
-    else:
-        form["client_id"] = app["client_id"]
+    client = Client(config, seconds=TOKEN_SECONDS)
     try:
-        response = Client(config, seconds=TOKEN_SECONDS).send(
-            "POST", app["access_token_url"], headers=headers, form=form
+        status, token_set = request_token_set(
+            client, app["access_token_url"], form, app["client_id"], app["client_secret"]
         )
     except RequestError as error:
-        if error.response is None:
-            message = f"The provider's token endpoint gave no whole answer: {error}"
-            raise ProxyError(502, "token_endpoint_failed", message) from None
-        response = error.response
-    if len(response.body) > MAX_TOKEN_BYTES:
-        message = f"The provider's token endpoint gave no whole answer: it has more than {MAX_TOKEN_BYTES} bytes"
-        raise ProxyError(502, "token_endpoint_failed", message)
-    token_set = parse_token_set(response.body.decode("utf-8", "replace").strip())
-    if response.status >= 300 or not token_set.get("access_token"):
+        message = f"The provider's token endpoint gave no whole answer: {error}"
+        raise ProxyError(502, "token_endpoint_failed", message) from None
+    if status >= 300 or not token_set.get("access_token"):
         words = provider_error(token_set) or "no token, and no reason"
-        message = f"The provider's token endpoint answered {response.status}: {words}"
-        raise ProxyError(502, "token_refused", message)
+        raise ProxyError(502, "token_refused", f"The provider's token endpoint answered {status}: {words}")
     return token_set
-
-
-def parse_token_set(text: str) -> dict[str, Any]:
-    """Read JSON, or the form encoding that some providers answer with; return {} if it is neither."""
-    try:
-        token_set = decode_json(text)
-    except (ValueError, RecursionError):
-        token_set = dict(parse_qsl(text)) if re.fullmatch(r"[^\s<>{}\"']+", text) else {}
-    return token_set if isinstance(token_set, dict) else {}
-
-
-def provider_error(answer: Mapping[str, Any]) -> str:
-    """Return the error of a provider in its own words (RFC 6749 sections 4.1.2.1 and 5.2)."""
-    words = [str(answer[name])[:300] for name in ("error", "error_description") if answer.get(name)]
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", ": ".join(words))

@@ -247,6 +247,17 @@ def post(path=ECHO, body="{}", **request):
     return {"method": "POST", "path": path, "body": body, "headers": headers, **request}
 
 
+def test_without_a_key_the_log_says_once_that_everyone_can_run_commands(make_handler, caplog):
+    warning = "no key is set: everyone who reaches this URL can run commands; set CONNECTOR_PROXY_API_KEY"
+    handle = make_handler()
+    for _ in range(2):
+        handle({"rawPath": "/liveness"})
+    assert caplog.messages.count(warning) == 1
+    caplog.clear()
+    make_handler(API_KEY="k")({"rawPath": "/liveness"})
+    assert warning not in caplog.messages
+
+
 # --- whole answers ---
 
 

@@ -1,0 +1,136 @@
+"""The module without the files beside it: what it does alone, and what it says of a part that is missing."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import CONNECTORS, JSON, ROOT, error_reply, run_proxy
+
+PARTS = sorted(path.name for path in (ROOT / "connectors").glob("spiffproxy_*"))
+EXAMPLES = ("--connectors", str(CONNECTORS))
+
+
+@pytest.fixture
+def copy_module(tmp_path):
+    """Return a function that copies the module and everything beside it, but for the given names."""
+
+    def copy(*missing):
+        shutil.copy(ROOT / "spiffproxy.py", tmp_path)
+        shutil.copytree(ROOT / "connectors", tmp_path / "connectors", ignore=shutil.ignore_patterns(*missing))
+        return tmp_path / "spiffproxy.py"
+
+    return copy
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The module, copied without `connectors`."""
+    return Path(shutil.copy(ROOT / "spiffproxy.py", tmp_path))
+
+
+def fetch(url, **headers):
+    """Return the status and the JSON of a response."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def is_missing(name):
+    return f"This needs connectors/{name}, which is missing beside spiffproxy.py."
+
+
+def test_alone_it_serves_and_lists_the_fields_of_the_protocol(alone, start_server):
+    server = start_server(*EXAMPLES, module=alone)
+    status, commands = fetch(f"{server.url}/v1/commands")
+    assert status == 200
+    combine = next(command for command in commands if command["id"] == "example/CombineStrings")
+    assert combine == {
+        "id": "example/CombineStrings",
+        "parameters": [
+            {"id": "arg1", "type": "str", "required": True},
+            {"id": "arg2", "type": "str", "required": True},
+        ],
+    }
+    body = b'{"arg1": "a", "arg2": "b"}'
+    url = f"{server.url}/v1/do/example/CombineStrings"
+    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": JSON})) as response:
+        assert response.read() == b"ab"
+
+
+def test_alone_it_lists_on_the_command_line(alone):
+    ended = run_proxy("list", *EXAMPLES, module=alone)
+    assert "  example/CombineStrings(arg1*: str, arg2*: str)\n" in ended.stdout
+    assert "spiffproxy_" not in ended.stdout
+
+
+def test_alone_it_cannot_sign_anybody_in(alone, start_server):
+    server = start_server(*EXAMPLES, module=alone)
+    answer = fetch(f"{server.url}/v1/auth/example/SignIn?redirect_url=https://x")
+    assert answer == (501, error_reply("part_missing", is_missing("spiffproxy_sign_in.py")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["call", "example/Echo"], "spiffproxy_author.py"),
+        (["call", "--help", "example/Echo"], "spiffproxy_author.py"),
+        (["check"], "spiffproxy_author.py"),
+        (["pack", "x.pyz"], "spiffproxy_pack.py"),
+        (["list", "--verbose"], "spiffproxy_describe.py"),
+        (["--certfile", "x.pem"], "spiffproxy_tls.py"),
+    ],
+    ids=" ".join,
+)
+def test_a_missing_part_is_named_on_the_command_line(copy_module, arguments, part):
+    """With exit status 2; without the part everything else works."""
+    module = copy_module(part)
+    ended = run_proxy(*arguments, *EXAMPLES, module=module)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"spiffproxy: {is_missing(part)}\n")
+    assert run_proxy("list", module=module).returncode == 0
+
+
+def test_a_part_that_another_part_needs_is_named(copy_module):
+    """Signing in needs the HTTP client."""
+    ended = run_proxy(
+        "list",
+        module=copy_module("spiffproxy_http"),
+        CONNECTOR_PROXY_AUTH_REDIRECT_URLS="https://arena.example",
+    )
+    assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_http')}\n")
+
+
+def test_a_part_that_is_broken_is_not_called_missing(copy_module):
+    module = copy_module("spiffproxy_describe.py")
+    (module.parent / "connectors" / "spiffproxy_describe.py").write_text("import a_module_that_nobody_has\n")
+    ended = run_proxy("list", "--verbose", module=module)
+    assert "No module named 'a_module_that_nobody_has'" in ended.stderr
+    assert "missing beside" not in ended.stderr
+
+
+def test_every_part_is_tested_as_missing():
+    tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
+    tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py"}
+    assert set(PARTS) == tested
+
+
+@pytest.mark.parametrize(
+    ("folder", "printed"),
+    [(ROOT, "200\n"), (None, "")],
+    ids=["beside the module", "missing"],
+)
+def test_the_old_name_of_the_lambda_handler(alone, folder, printed):
+    """Functions that are deployed with it go on working, if the part was copied along."""
+    code = "import spiffproxy; print(spiffproxy.lambda_handler({'rawPath': '/liveness'}, None)['statusCode'])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder or alone.parent, capture_output=True, text=True, timeout=30
+    )
+    assert ended.stdout == printed
+    assert (is_missing("spiffproxy_lambda.py") in ended.stderr) == (not printed)
