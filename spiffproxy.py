@@ -437,8 +437,7 @@ def resolve_union(annotation: Any, cls: type) -> Iterator[Any]:
     Any other type is yielded as it is. A type that refers to itself recurses: callers catch the RecursionError.
     """
     if isinstance(annotation, str):
-        tree = ast.parse(annotation.strip(), mode="eval")
-        inner = [evaluate(operand, cls) for operand in split_union(tree.body)]
+        inner = [evaluate(code, cls) for code in compile_union(annotation)]
     elif isinstance(annotation, typing.ForwardRef):
         inner = [annotation.__forward_arg__]
     elif isinstance(annotation, InitVar):
@@ -456,21 +455,27 @@ def resolve_union(annotation: Any, cls: type) -> Iterator[Any]:
         yield from resolve_union(member, cls)
 
 
-def split_union(node: ast.expr) -> list[ast.expr]:
+@functools.lru_cache(maxsize=1024)
+def compile_union(annotation: str) -> list[types.CodeType]:
     """Return X and Y of `X | Y`: 3.9 cannot evaluate it whole, and one of them may be a name that is not defined."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*split_union(node.left), *split_union(node.right)]
-    return [node]
+    nodes = [ast.parse(annotation.strip(), mode="eval").body]
+    codes = []
+    while nodes:
+        node = nodes.pop(0)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            nodes = [node.left, node.right, *nodes]
+        else:
+            codes.append(compile(ast.Expression(node), "<annotation>", "eval"))
+    return codes
 
 
-def evaluate(node: ast.expr, cls: type) -> Any:
+def evaluate(code: types.CodeType, cls: type) -> Any:
     """Return the meaning of an annotation kept as a string, or `Unresolved`."""
     # 1. where the constructor was written, 2. the builtins
     scopes: list[Any] = [getattr(getattr(cls, "__init__", None), "__globals__", {}), vars(builtins)]
     # 3. each base class, and its module: a dataclass inherits fields from other modules
     for base in cls.__mro__:
         scopes += [vars(sys.modules[base.__module__]), vars(base)]
-    code = compile(ast.Expression(node), "<annotation>", "eval")
     try:
         return eval(code, {}, ChainMap(*scopes))  # noqa: S307 - written by the author of the command
     except RecursionError:

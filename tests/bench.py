@@ -1,6 +1,6 @@
 """Measure what the proxy costs. Run by `make bench`; prints ratios, so that machines compare. Asserts nothing.
 
-With bytecode compiled, but for AWS Lambda, and logging off; medians of several rounds, the things compared taking turns.
+With bytecode compiled, and logging off; medians of several rounds, the things compared taking turns.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ import sys
 from lambda_function import lambda_handler
 method, path, body = sys.argv[1:]
 event = {"rawPath": path, "requestContext": {"http": {"method": method}}, "body": body}
-answer = lambda_handler({**event, "headers": {"content-type": "application/json"}}, None)
+headers = {"content-type": "application/json", "spiff-connector-proxy-api-key": "k"}
+answer = lambda_handler({**event, "headers": headers}, None)
 assert answer["statusCode"] == 200, answer
 print("answered", flush=True)
 """
@@ -204,13 +205,12 @@ print("answered", flush=True)
 
 def bench_lambda():
     """Compare what a new process takes for its first answer, from the unpacked zip, with a Python that does nothing."""
-    # Lambda's folder is read-only: what is in there is compiled each time, which the standard library is not
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": ""}
+    # Lambda's folder is read-only: what has no bytecode there is compiled each time
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "", "CONNECTOR_PROXY_API_KEY": "k"}
     with tempfile.TemporaryDirectory() as folder, upstream() as port:
         archive = Path(folder) / "spiffproxy-lambda.zip"
-        subprocess.run(
-            [sys.executable, str(ROOT / ".ci" / "pack.py"), str(archive)], check=True, stdout=subprocess.DEVNULL
-        )
+        pack = [sys.executable, str(ROOT / "spiffproxy.py"), "pack", str(archive)]
+        subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
         shutil.unpack_archive(archive, folder)
 
         def seconds(*arguments):
@@ -224,10 +224,11 @@ def bench_lambda():
         results = take_turns(
             25,
             bare=lambda: seconds("pass"),
+            module=lambda: seconds("import spiffproxy; print()"),
             list=lambda: seconds(INVOKE, "GET", "/v1/commands", ""),
             call=lambda: seconds(INVOKE, "POST", "/v1/do/http/GetRequest", body),
         )
-    for title, name in ("/v1/commands", "list"), ("http/GetRequest", "call"):
+    for title, name in ("import", "module"), ("/v1/commands", "list"), ("http/GetRequest", "call"):
         print(f"Lambda, first {title:15}       {results[name] / results['bare']:.1f} × python -S -c pass", end=" ")
         print(f"({results[name] * 1000:.0f} ms)")
 
@@ -288,16 +289,8 @@ server.serve_forever()
 
 def bench_http():
     """Compare GetRequestV2 over https with a bare connection that is kept, and with urlopen() as it comes."""
-    import trustme
-
-    authority = trustme.CA()
-    with tempfile.TemporaryDirectory() as folder:
-        bundle, own = Path(folder) / "bundle.pem", Path(folder) / "own.pem"
-        authority.cert_pem.write_to_path(str(bundle))
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(own))
-        os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(bundle)
-        with upstream(str(own)) as port:
-            compare_clients(port)
+    with tempfile.TemporaryDirectory() as folder, upstream(write_certificates(folder)) as port:
+        compare_clients(port)
 
 
 @contextlib.contextmanager
@@ -353,66 +346,115 @@ def compare_clients(port):
     print(f"(calls a second: {results['ours']:.0f}, {results['kept']:.0f}, {results['anew']:.0f})")
 
 
-BARE_SERVER = """
-import socketserver, sys, bench
+# the least that could do the same work, on the single-threaded server of the standard library
+FLOOR = """
+import http.client, json, ssl, sys, bench
 from wsgiref.simple_server import WSGIServer, make_server
-WSGIServer.request_queue_size = 1024  # with 5, its own, 64 clients would wait for lost packets
-class Threading(socketserver.ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+port, length, plain, secure = map(int, sys.argv[1:])
+WSGIServer.request_queue_size = 1024  # with 5, its own, clients would wait for lost packets
+kept = http.client.HTTPSConnection("127.0.0.1", secure, context=ssl.create_default_context())
+headers = {"User-Agent": "spiffproxy/0.1.0", "Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
+def fetch(connection):
+    connection.request("GET", "/", headers=headers)
+    return connection.getresponse().read()
 def application(environ, start_response):
-    if environ["REQUEST_METHOD"] == "POST":
+    path = environ["PATH_INFO"]
+    if path.endswith("Command0"):
         return bench.bare(environ, start_response)
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", sys.argv[3])])
-    return [b" " * int(sys.argv[3])]
-server = Threading if sys.argv[2] == "threading" else WSGIServer
-make_server("127.0.0.1", int(sys.argv[1]), application, server).serve_forever()
+    body = b" " * length
+    if path.endswith("GetRequest"):
+        json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        connection = http.client.HTTPConnection("127.0.0.1", plain)
+        body = fetch(connection)
+        connection.close()
+    if path.endswith("GetRequestV2"):
+        json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        body = json.dumps({"command_response": {"body": json.loads(fetch(kept))}}).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+make_server("127.0.0.1", port, application).serve_forever()
 """
 SLEEPING = """
 import time
 class Sleep:
     def execute(self, config, task_data):
-        time.sleep(0.05)
+        time.sleep(1)
         return {"response": {}}
 """
 
 
 def bench_server():
-    """Compare requests a second, a connection for each as SpiffArena's backend makes them, from a process of its own."""
+    """Compare requests a second of 8 clients, with a connection for each request, as SpiffArena's backend makes them."""
+    python = sys.executable
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        certificate = write_certificates(folder)
+        plain, secure = (stack.enter_context(upstream(*files)) for files in ([], [certificate]))
         write_connectors(folder, 20)
         Path(folder, "connector_bench0", "commands", "sleeping.py").write_text(SLEEPING)
-        python = sys.executable
-        command = [python, str(ROOT / "spiffproxy.py"), "--port", "PORT", "--connectors", folder]
-        ours = stack.enter_context(running(command))
+        os.environ["CONNECTOR_PROXY_CONNECTORS"] = folder
+        ours = stack.enter_context(running([python, str(ROOT / "spiffproxy.py"), "--port", "PORT"]))
         with urlopen(f"http://127.0.0.1:{ours}/v1/commands") as listing:
             length = str(len(listing.read()))
-        ports = {
-            "single": [python, "-c", BARE_SERVER, "PORT", "single", length],
-            "threading": [python, "-c", BARE_SERVER, "PORT", "threading", length],
+        floor = stack.enter_context(running([python, "-c", FLOOR, "PORT", length, str(plain), str(secure)]))
+        trivial = json.dumps(BODY).encode()
+        rows = {
+            "trivial command": http_request("POST", "/v1/do/bench0/Command0", trivial),
+            "GET /v1/commands": http_request("GET", "/v1/commands"),
+            "http/GetRequest over http": call_request("http/GetRequest", f"http://127.0.0.1:{plain}/"),
+            "http/GetRequestV2 over https": call_request("http/GetRequestV2", f"https://127.0.0.1:{secure}/"),
         }
-        if importlib.util.find_spec("gunicorn"):
-            ports["gunicorn"] = [python, "-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT", "spiffproxy:app"]
-        os.environ["CONNECTOR_PROXY_CONNECTORS"] = folder
-        for name, arguments in ports.items():
-            ports[name] = stack.enter_context(running(arguments))
-        ports["ours"] = ours
-        trivial = http_request("POST", "/v1/do/bench0/Command0", json.dumps(BODY).encode())
-        for title, data in ("discovery", http_request("GET", "/v1/commands")), ("trivial command", trivial):
-            for clients in 8, 64:
-                results = rates(ports, ["single", "threading", "ours"], data, clients)
-                print(f"{title} at {clients} clients".ljust(35), end=" ")
-                print(f"{results['ours'] / results['single']:.2f} × wsgiref,", end=" ")
-                print(f"{results['ours'] / results['threading']:.1f} × with a thread a request", end=" ")
-                print(f"({results['ours']:.0f} a second)")
-        if "gunicorn" not in ports:
-            print("not compared with gunicorn, which is not installed")
-            return
-        for clients in 8, 64:
-            results = rates(ports, ["gunicorn", "ours"], http_request("POST", "/v1/do/bench0/Sleep", b"{}"), clients)
-            print(f"50 ms command at {clients} clients".ljust(35), end=" ")
-            print(
-                f"{results['ours'] / results['gunicorn']:.1f} × gunicorn with 3 workers ({results['ours']:.0f} a second)"
-            )
+        for title, data in rows.items():
+            compare_servers(title, ours, floor, data, "a bare wsgiref server")
+        bench_one_client(ours, floor, rows["http/GetRequestV2 over https"])
+        bench_gunicorn(stack, rows["trivial command"])
+        start = time.perf_counter()
+        rate(ours, http_request("POST", "/v1/do/bench0/Sleep", b"{}"), clients=60, seconds=0.5)
+        print(f"60 commands of 1 s at once          {time.perf_counter() - start:.2f} s")
+
+
+def compare_servers(title, ours, floor, data, name):
+    expression = "bench.rate({}, {!r}, clients=8, seconds=1)"
+    ports = {"ours": ours, "floor": floor}
+    measures = {key: in_process("", expression.format(port, data)) for key, port in ports.items()}
+    results = take_turns(5, **measures)
+    ratio = results["ours"] / results["floor"]
+    print(f"{title:35} {ratio:.2f} × {name} ({results['ours']:.0f} and {results['floor']:.0f} a second)")
+
+
+def bench_one_client(ours, floor, data):
+    def milliseconds(port):
+        return 1000 / rate(port, data, clients=1, seconds=0.5)
+
+    results = take_turns(5, ours=lambda: milliseconds(ours), floor=lambda: milliseconds(floor))
+    print(
+        f"the same, one client, a call        {results['ours']:.2f} ms, and {results['floor']:.2f} ms of the bare server"
+    )
+
+
+def bench_gunicorn(stack, data):
+    if not importlib.util.find_spec("gunicorn"):
+        print("not compared under gunicorn, which is not installed")
+        return
+    command = [sys.executable, "-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT"]
+    ours = stack.enter_context(running([*command, "spiffproxy:app"]))
+    floor = stack.enter_context(running([*command, "bench:bare"]))
+    compare_servers("trivial command, gunicorn -w 3", ours, floor, data, "a bare application there")
+
+
+def write_certificates(folder):
+    """Write a certificate of a new authority, have this process and its children trust it, and return its file."""
+    import trustme
+
+    authority = trustme.CA()
+    bundle, own = Path(folder) / "bundle.pem", Path(folder) / "own.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(own))
+    os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(bundle)
+    return str(own)
+
+
+def call_request(command, url):
+    return http_request("POST", f"/v1/do/{command}", json.dumps({"url": url}).encode())
 
 
 def http_request(method, path, body=b""):
@@ -436,7 +478,12 @@ def running(arguments):
     try:
         while True:
             try:
-                rate(port, http_request("GET", "/v1/commands"), clients=1, seconds=0.1)
+                rate(
+                    port,
+                    http_request("POST", "/v1/do/bench0/Command0", json.dumps(BODY).encode()),
+                    clients=1,
+                    seconds=0.1,
+                )
                 break
             except ConnectionRefusedError:
                 time.sleep(0.05)  # not up yet
@@ -444,12 +491,6 @@ def running(arguments):
     finally:
         process.terminate()
         process.wait()
-
-
-def rates(ports, names, data, clients):
-    expression = "bench.rate({}, {!r}, clients={}, seconds=1)"
-    measures = {name: in_process("", expression.format(ports[name], data, clients)) for name in names}
-    return take_turns(5, **measures)
 
 
 def rate(port, data, *, clients, seconds):
