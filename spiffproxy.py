@@ -87,8 +87,7 @@ IDLE_THREAD_SECONDS = 10  # a thread that does not get to accept ends after this
 POLL_SECONDS = 0.2  # how soon the server sees that it is to stop
 STOP_SECONDS = 45  # for running calls to finish when it stops; SpiffArena does not wait longer
 
-MAX_SUGGESTIONS = 1000  # of one typeahead request
-
+SET_A_KEY = "set CONNECTOR_PROXY_API_KEY"
 NO_BODY = (204, 304)  # the statuses whose responses have no body (RFC 9110 section 6.4.1)
 JSON = "application/json"
 
@@ -163,14 +162,20 @@ def response_from_error(error: ProxyError) -> Response:
 
 
 @contextmanager
-def convert_exceptions(name: str) -> Iterator[None]:
-    """Run foreign code; whatever it raises becomes a ProxyError: 500, with the exception's class name as the code."""
+def convert_exceptions(name: str, slots: threading.Semaphore | None = None) -> Iterator[None]:
+    """Run foreign code, if given in a free slot; raise ProxyError: 503 if there is none, 500 for whatever it raises."""
+    if slots and not slots.acquire(blocking=False):
+        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
+        raise ProxyError(503, "too_busy", message, {"Retry-After": "1"})
     try:
         yield
     except BaseException as error:  # SystemExit, too
         error_code = type(error).__name__
         log_frames(error, "%s raised %s", name, error_code)
         raise ProxyError(500, error_code, exception_text(error)) from None
+    finally:
+        if slots:
+            slots.release()
 
 
 def exception_text(error: BaseException) -> str:
@@ -210,7 +215,9 @@ class Settings:
     def __init__(self, environ: Mapping[str, str]) -> None:
         # compose files write NAME=${NAME:-} for a variable that is unset; but an empty key may be a mistake
         variables = {name: value for name, value in environ.items() if value.strip() or name in SECRET_SETTINGS}
-        values = {**read_config_file(read_string(variables, "CONNECTOR_PROXY_CONFIG")), **variables}
+        path = read_string(variables, "CONNECTOR_PROXY_CONFIG")
+        from_file = import_part("spiffproxy_settings").read_config_file(path) if path else {}
+        values = {**from_file, **variables}
         self.config = types.MappingProxyType({name: values[name] for name in values if name not in SECRET_SETTINGS})
         self.host = read_string(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
         self.port = read_integer(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535)
@@ -228,10 +235,6 @@ class Settings:
         self.secret_key = read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
         self.auth_redirect_urls = read_list(values, "CONNECTOR_PROXY_AUTH_REDIRECT_URLS")
         self.typeahead_public = read_choice(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", OFF + ON) in ON
-        # what the bundled connectors could not use is refused at the start, and not in the middle of a workflow
-        for connector in "HTTP", "SMTP", "POSTGRES":
-            check_seconds(values, f"CONNECTOR_PROXY_{connector}_TIMEOUT")
-        read_integer(values, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES", 64 * 1024**2, 1, 2**40)
 
 
 def read_string(values: Mapping[str, Any], name: str, default: str = "") -> str:
@@ -243,12 +246,6 @@ def read_string(values: Mapping[str, Any], name: str, default: str = "") -> str:
 
 def read_list(values: Mapping[str, Any], name: str) -> list[str]:
     return read_string(values, name).replace(",", " ").split()
-
-
-def check_seconds(values: Mapping[str, Any], name: str) -> None:
-    text = read_string(values, name, "40")
-    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text) or not float(text):
-        raise SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")
 
 
 def read_integer(values: Mapping[str, Any], name: str, default: int, lowest: int, highest: int) -> int:
@@ -268,36 +265,17 @@ def read_choice(values: Mapping[str, Any], name: str, choices: list[str]) -> str
     return text
 
 
-def read_config_file(path: str) -> dict[str, Any]:
-    """Run the Python file at `path` and return its upper-case names, as Flask's `from_pyfile` does."""
-    if not path:
-        return {}
-    try:
-        source = Path(path).read_bytes()
-    except OSError as error:
-        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {error}") from None
-    names: dict[str, Any] = {"__name__": "config", "__file__": path}
-    try:
-        exec(compile(source, path, "exec"), names)  # noqa: S102 - the operator's own file
-    except (Exception, SystemExit) as error:
-        # without the error's text, which may contain a secret of the file
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-        line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {type(error).__name__}") from None
-    return {name: value for name, value in names.items() if name.isupper()}
-
-
 def read_api_keys(values: Mapping[str, Any]) -> list[bytes]:
-    """Return the key of the variable and the keys of the file, which has one a line."""
+    """Return the key of the variable and the keys of the file, which has one a line, and comments after #."""
     keys = [read_secret(values, "CONNECTOR_PROXY_API_KEY")]
     name = "CONNECTOR_PROXY_API_KEY_FILE"
     path = os.fsdecode(read_secret(values, name))
     if path:
         try:
-            lines = Path(path).read_bytes().splitlines()
+            lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
         except OSError as error:
             raise SettingError(f"{name}: {error}") from None
-        keys += [line.strip() for line in lines]
+        keys += [line.strip() for line in lines if not line.strip().startswith(b"#")]
         if not any(keys[1:]):
             raise SettingError(f"{name}: {path} holds no key; write one, or several, one a line")
     return [key for key in keys if key]
@@ -432,10 +410,7 @@ class Unresolved(NamedTuple):
 
 
 def resolve_union(annotation: Any, cls: type) -> Iterator[Any]:
-    """Yield each type of a union, however the annotation of the class `cls` spells it.
-
-    Any other type is yielded as it is. A type that refers to itself recurses: callers catch the RecursionError.
-    """
+    """Yield each type of a union, or the type; for one that refers to itself, callers catch the RecursionError."""
     if isinstance(annotation, str):
         inner = [evaluate(code, cls) for code in compile_union(annotation)]
     elif isinstance(annotation, typing.ForwardRef):
@@ -457,15 +432,20 @@ def resolve_union(annotation: Any, cls: type) -> Iterator[Any]:
 
 @functools.lru_cache(maxsize=1024)
 def compile_union(annotation: str) -> list[types.CodeType]:
-    """Return X and Y of `X | Y`: 3.9 cannot evaluate it whole, and one of them may be a name that is not defined."""
+    """Return X and Y of `X | Y` and `Union[X, Y]`, compiled: one of them may be a name that is not defined."""
     nodes = [ast.parse(annotation.strip(), mode="eval").body]
     codes = []
     while nodes:
         node = nodes.pop(0)
+        generic = getattr(node, "value", None) if isinstance(node, ast.Subscript) else None
+        name = getattr(generic, "attr", getattr(generic, "id", ""))  # typing.Optional, Optional
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             nodes = [node.left, node.right, *nodes]
+        elif isinstance(node, ast.Subscript) and name in ("Optional", "Union"):
+            inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            nodes = [*inner, *[ast.Constant(None)] * (name == "Optional"), *nodes]
         else:
-            codes.append(compile(ast.Expression(node), "<annotation>", "eval"))
+            codes.append(compile(ast.fix_missing_locations(ast.Expression(node)), "<annotation>", "eval"))
     return codes
 
 
@@ -487,24 +467,14 @@ def evaluate(code: types.CodeType, cls: type) -> Any:
 # --- One connector ------------------------------------------------------------------------------------------------
 
 
-class Kind(NamedTuple):
-    singular: str
-    method: str  # a class that has it is offered
-
-
-# what a connector can offer, by its subpackage
-KINDS = {
-    "commands": Kind("command", "execute"),
-    "auths": Kind("auth", "app_description"),
-    "typeaheads": Kind("typeahead", "execute"),
-}
+# what a connector can offer: the subpackage, and the method that a class needs to be offered
+KINDS = {"commands": "execute", "auths": "app_description", "typeaheads": "execute"}
 
 
 class Connector:
     """A package `connector_<name>`, imported once, when it is first asked for.
 
-    The import runs in a thread of its own: if it hangs, only those wait who need this connector. A module that fails
-    is recorded, and the other modules are used.
+    The import runs in a thread of its own: if it hangs, only those wait who need this connector.
     """
 
     def __init__(self, name: str) -> None:
@@ -555,7 +525,7 @@ class Connector:
                 self.modules[kind].append(module_name)
                 with self._record_failure(module_name):
                     for cls in find_classes(importlib.import_module(module_name)):
-                        if callable(getattr(cls, KINDS[kind].method, None)):
+                        if callable(getattr(cls, KINDS[kind], None)):
                             self._add(self.entries[kind], cls)
 
     def _add(self, entries: dict[str, Entry], cls: type) -> None:
@@ -597,7 +567,8 @@ def find_classes(module: types.ModuleType) -> list[type]:
 
 
 def is_candidate(cls: type, module_name: str) -> bool:
-    if cls.__module__ != module_name or cls.__name__.startswith("_"):
+    made_by_types = cls.__module__ == "types" and not hasattr(types, cls.__name__)  # make_dataclass, before 3.12
+    if not (cls.__module__ == module_name or made_by_types) or cls.__name__.startswith("_"):
         return False
     if inspect.isabstract(cls) or getattr(cls, "_is_protocol", False):
         return False
@@ -630,7 +601,7 @@ class Connectors:
 
     def load_entry(self, kind: str, entry_id: str) -> Entry:
         """Import what is needed to return an entry; raise ProxyError, 404 or 503, that says what there is instead."""
-        singular = KINDS[kind].singular
+        singular = kind.removesuffix("s")
         connector_name, _, name = entry_id.partition("/")
         # 1. the connector
         connector = self._by_name.get(connector_name)
@@ -664,17 +635,6 @@ class Connectors:
         if is_complete:
             self._lists[kind] = body
         return body
-
-    def load_typeahead(self, category: str) -> Entry:
-        """Return the typeahead of a category, which is its attribute, or the name of its class in lower case."""
-        categories: dict[str, Entry] = {}
-        entries, _ = self.load_all("typeaheads")
-        for entry in entries:
-            categories.setdefault(str(getattr(entry.cls, "category", entry.cls.__name__.lower())), entry)
-        if category not in categories:
-            message = f"No typeahead {category!r} here; {list_available(categories)}"
-            raise ProxyError(404, "typeahead_not_found", message)
-        return categories[category]
 
     def load_all(self, kind: str) -> tuple[list[Entry], bool]:
         """Import all connectors, one after the other; return the entries, and whether these are complete.
@@ -721,6 +681,9 @@ def find_connector_names() -> list[str]:
     # pkgutil looks at each file of a folder, which takes long for an installation; what is no folder may be an archive
     places = [place for place in sys.path if not Path(place).is_dir() or any(Path(place).glob("connector_*"))]
     names = {module.name for module in pkgutil.iter_modules(places) if module.ispkg}
+    if any(not getattr(finder, "__module__", "").startswith("_frozen_importlib") for finder in sys.meta_path):
+        with suppress(ProxyError):  # import hooks, as of editable installs; only metadata names what they find
+            names |= import_part("spiffproxy_author").find_hooked_packages()
     return sorted(name[len("connector_") :] for name in names if name.startswith("connector_"))
 
 
@@ -734,6 +697,7 @@ REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*"
 # what no header line may contain (RFC 9110 section 5.5), a CR that does not end a line included; a tab may
 CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
 
 def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
@@ -767,7 +731,7 @@ def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
 def parse_request_line(line: bytes) -> tuple[str, str, str]:
     """Return method, target and version, as latin-1 (RFC 9112 section 3); raise ProxyError, 400 or 505.
 
-    The target has no scheme and host: a request through a proxy begins with them (section 3.2.2).
+    The target has no scheme and host, with which it may begin (section 3.2.2).
     """
     match = REQUEST_LINE.fullmatch(line)
     if not match:
@@ -778,7 +742,7 @@ def parse_request_line(line: bytes) -> tuple[str, str, str]:
     return method, re.sub("^https?://[^/?]*", "", target, flags=re.IGNORECASE), version
 
 
-def parse_request_headers(block: bytes) -> HeaderList:
+def parse_request_headers(block: bytes, version: str) -> HeaderList:
     """Return names and values; raise ProxyError, 400 or 431."""
     try:
         fields = parse_header_lines(block.rstrip(b"\r\n") + b"\r\n", strict=True)
@@ -786,6 +750,11 @@ def parse_request_headers(block: bytes) -> HeaderList:
         raise bad_request(400, str(error)) from None
     if len(fields) > MAX_HEADER_LINES:
         raise bad_request(431)
+    hosts = [value for name, value in fields if name.lower() == "host"]  # RFC 9112 section 3.2
+    if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
+        raise bad_request(400, "it needs one Host header")
+    if hosts and not HOST.fullmatch(hosts[0]):
+        raise bad_request(400, "the Host header is not a host, perhaps with a port")
     return fields
 
 
@@ -809,6 +778,12 @@ def add_headers(environ: WSGIEnvironment, fields: Iterable[tuple[str, str]]) -> 
         environ[key] = value
 
 
+def parse_query(environ: WSGIEnvironment) -> dict[str, str]:
+    """Return the query of a request; what is not percent-encoded is UTF-8, as in the path."""
+    text = environ.get("QUERY_STRING", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    return dict(parse_qsl(text))
+
+
 def read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
     """Return the JSON object in the body of a request, `{}` if the body is empty.
 
@@ -817,6 +792,10 @@ def read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type != JSON:  # which a page in a browser cannot send to another site without asking (CORS)
         message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {JSON}"
+        raise ProxyError(415, "unsupported_media_type", message)
+    coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if coding not in ("", "identity"):
+        message = f"The body has the Content-Encoding {coding[:40]!r}; send it as it is, without one"
         raise ProxyError(415, "unsupported_media_type", message)
     body = read_body(environ["wsgi.input"], read_length(environ, limit), limit)
     parameters = parse_json(body) if body else {}
@@ -832,6 +811,9 @@ def read_length(environ: WSGIEnvironment, limit: int) -> int | None:
     if not length or "HTTP_TRANSFER_ENCODING" in environ:
         if environ.get("wsgi.input_terminated"):
             return None
+        if length:  # which of the two ends the body? (RFC 9112 section 6.3)
+            message = "The request has a Content-Length and a Transfer-Encoding; send the Content-Length alone"
+            raise ProxyError(400, "invalid_content_length", message)
         raise ProxyError(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
     if not re.fullmatch("[0-9]+", length):
         message = f"The Content-Length is {length[:100]!r}, which is no plain number"
@@ -890,38 +872,19 @@ def bind_parameters(entry: Entry, values: dict[str, Any]) -> tuple[list[Any], di
     else:
         unknown = values.keys() - entry.names
     if missing or unknown:
-        raise invalid_parameters(entry, missing, unknown)
+        faults = [f"missing: {', '.join(sorted(missing))}"] if missing else []
+        faults += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
+        takes = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
+        message = f"{entry.id}: {'; '.join(faults)}. It takes {', '.join(takes) or 'no parameters'}."
+        raise ProxyError(400, "invalid_parameters", message)
     keywords = {**entry.implicit_defaults, **values}
     return [keywords.pop(name) for name in entry.positional_only], keywords
-
-
-def invalid_parameters(entry: Entry, missing: set[str], unknown: set[str]) -> ProxyError:
-    faults = []
-    if missing:
-        faults.append(f"missing: {', '.join(sorted(missing))}")
-    if unknown:
-        faults.append(f"unknown: {', '.join(sorted(unknown))}")
-    takes = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
-    message = f"{entry.id}: {'; '.join(faults)}. It takes {', '.join(takes) or 'no parameters'}."
-    return ProxyError(400, "invalid_parameters", message)
-
-
-@contextmanager
-def acquire_slot(slots: threading.Semaphore) -> Iterator[None]:
-    if not slots.acquire(blocking=False):
-        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
-        raise ProxyError(503, "too_busy", message, {"Retry-After": "1"})
-    try:
-        yield
-    finally:
-        slots.release()
 
 
 def execute(entry: Entry, body: dict[str, Any], config: Mapping[str, Any], slots: threading.Semaphore) -> Response:
     """Execute a command with the body of a service task's call, and return its result as SpiffArena reads it.
 
-    Raises `ProxyError`: 400 for parameters that do not fit, 503 if no slot is free, 500 if the command raises or
-    returns an invalid result.
+    Raises `ProxyError`: 400 for the parameters, 503 if no slot is free, 500 if the command fails.
     """
     parameters = {name: value for name, value in body.items() if not name.startswith("spiff__")}
     arguments, keywords = bind_parameters(entry, parameters)
@@ -929,31 +892,24 @@ def execute(entry: Entry, body: dict[str, Any], config: Mapping[str, Any], slots
     if task_data is None:
         task_data = {}
     callback_url = body.get("spiff__callback_url")
-    with acquire_slot(slots), convert_exceptions(entry.id):
+    with convert_exceptions(entry.id, slots):
         command = entry.cls(*arguments, **keywords)
         asynchronous = bool(callback_url) and callable(getattr(command, "execute_async", None))
         if asynchronous:
-            result = command.execute_async(config, task_data, callback_url=callback_url)
+            result = run_to_end(command.execute_async(config, task_data, callback_url=callback_url))
         else:
-            result = command.execute(config, task_data)
+            result = run_to_end(command.execute(config, task_data))
     with check_result(entry.id):
         return response_from_result(result, asynchronous=asynchronous)
 
 
-def suggest(entry: Entry, query: Mapping[str, str], config: Mapping[str, Any], slots: threading.Semaphore) -> Response:
-    """Return the list of objects that a typeahead finds; raise as `execute` does."""
-    limit = query.get("limit", "100")
-    digits = limit.lstrip("0")
-    if not re.fullmatch("[0-9]+", digits):
-        raise ProxyError(400, "invalid_parameters", f"limit is {limit[:20]!r}; it takes a whole number from 1")
-    number = min(int(digits[:9]), MAX_SUGGESTIONS)  # int() refuses more digits than 4300
-    arguments, keywords = bind_parameters(entry, {"prefix": query.get("prefix", ""), "limit": number})
-    with acquire_slot(slots), convert_exceptions(entry.id):
-        found = entry.cls(*arguments, **keywords).execute(config, {})
-    with check_result(entry.id):
-        if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-            raise TypeError("it is no list of objects")
-        return Response(200, encode_json([dict(item) for item in found]))
+def run_to_end(result: Any) -> Any:
+    """Return the result of a command; one that is a coroutine runs in a loop of its own."""
+    if not inspect.iscoroutine(result):
+        return result
+    import asyncio
+
+    return asyncio.run(result)
 
 
 @contextmanager
@@ -971,21 +927,16 @@ def response_from_result(result: Any, *, asynchronous: bool) -> Response:
         raise TypeError(f"it is no mapping, but of type {type(result).__name__}")
     # 202 promises SpiffArena that the callback URL will be called
     status = 202 if asynchronous else 200
-    version = read_version(result)
-    if version > 1:
+    version = result.get("command_response_version")
+    if isinstance(version, str) and re.fullmatch(r"[0-9]{1,9}(\.0*)?", version.strip()):
+        version = int(float(version))
+    if isinstance(version, (int, float)) and version > 1:
         envelope = complete_envelope(result, version)
         error_code = envelope["error"]["error_code"] if envelope["error"] else None
         return Response(status, encode_json(envelope), error_code=error_code)
     if asynchronous:
         return Response(status, encode_json(dict(result)))
     return response_from_version_1(result)
-
-
-def read_version(result: Mapping[str, Any]) -> float:
-    version = result.get("command_response_version")
-    if isinstance(version, str) and re.fullmatch(r"[0-9]{1,9}(\.0*)?", version.strip()):
-        return int(float(version))
-    return version if isinstance(version, (int, float)) else 1
 
 
 def complete_envelope(result: Mapping[str, Any], version: float) -> dict[str, Any]:
@@ -1059,8 +1010,9 @@ class Route(NamedTuple):
     """What answers a path."""
 
     methods: tuple[str, ...]
-    handler: str  # a method of Proxy
+    handler: str  # a method of Proxy, or a function of a part
     guarded: bool = False  # it needs the key
+    part: str = ""
 
 
 READ = ("GET", "HEAD", "OPTIONS")
@@ -1074,9 +1026,10 @@ ROUTES = {
     "v1/commands": Route(READ, "list_commands", guarded=True),
     "v1/auths": Route(READ, "list_auths", guarded=True),
     "v1/do/*/*": Route(EXECUTE, "execute_command", guarded=True),
-    "v1/typeahead/*": Route(READ, "suggest", guarded=True),
-    "v1/auth/*/*": Route(BROWSE, "begin_sign_in"),  # a browser follows it, and has no key
-    "v1/auth/*/*/callback": Route(BROWSE, "end_sign_in"),
+    "v1/typeahead/*": Route(READ, "suggest", guarded=True, part="spiffproxy_typeahead"),
+    # a browser follows these, and has no key
+    "v1/auth/*/*": Route(BROWSE, "begin_sign_in", part="spiffproxy_sign_in"),
+    "v1/auth/*/*/callback": Route(BROWSE, "end_sign_in", part="spiffproxy_sign_in"),
 }
 
 
@@ -1101,12 +1054,14 @@ class Proxy:
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        extend_sys_path([])
         self.settings = Settings(os.environ if environ is None else environ)
         self.connectors = Connectors(self.settings.connector_folders)
-        if self.settings.public_url or self.settings.auth_redirect_urls:
-            import_part("spiffproxy_sign_in").check_settings(self.settings)
-        self._slots = threading.BoundedSemaphore(self.settings.max_running_commands)
-        self._warning = threading.Lock()  # acquired by who writes it
+        self.warnings: list[str] = []
+        with suppress(ModuleNotFoundError):  # copied alone, without connectors that have settings
+            self.warnings = importlib.import_module("spiffproxy_settings").check_settings(self.settings)
+        self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
+        self._warning = threading.Lock()  # acquired once, at the first request of another server
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = self.respond(environ)
@@ -1131,22 +1086,32 @@ class Proxy:
 
     def dispatch(self, environ: WSGIEnvironment) -> Response:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol: 404, 401, 405."""
-        if not self.settings.api_keys and "spiffproxy.log" not in environ and self._warning.acquire(blocking=False):
-            # once; the built-in server does it at its start
-            logger.warning("no key is set: everyone who reaches this URL can run commands; set CONNECTOR_PROXY_API_KEY")
+        if "spiffproxy.log" not in environ and self._warning.acquire(blocking=False):
+            self.log_warnings()
+            if not self.settings.api_keys:
+                logger.warning("no key is set: everyone who reaches this URL can run commands; %s", SET_A_KEY)
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
-        route, names = find_route(path)
         method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS" and path == "*":  # of the server as a whole (RFC 9110 section 9.3.7)
+            return Response(204, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
+        route, names = find_route(path)
         allow = {"Allow": ", ".join(route.methods)}
         if method == "OPTIONS":
             return Response(204, headers=allow)
         is_public = route.handler == "suggest" and self.settings.typeahead_public
         if route.guarded and not is_public and not self.has_valid_key(environ):
-            return Response(401, encode_json({"error": "Unauthorized"}))
+            challenge = {"WWW-Authenticate": 'ApiKey header="Spiff-Connector-Proxy-Api-Key"'}
+            return Response(401, encode_json({"error": "Unauthorized"}), headers=challenge)
         if method not in route.methods:
             message = f"This path takes {allow['Allow']}, not {method[:20]}"
             raise ProxyError(405, "method_not_allowed", message, allow)
+        if route.part:
+            return getattr(import_part(route.part), route.handler)(self, environ, names)
         return getattr(self, route.handler)(environ, names)
+
+    def log_warnings(self) -> None:
+        for warning in self.warnings:
+            logger.warning("%s", warning)
 
     def has_valid_key(self, environ: WSGIEnvironment) -> bool:
         """Compare the key that was sent with each of the proxy's, as bytes and in constant time."""
@@ -1163,13 +1128,14 @@ class Proxy:
     def cors_headers(self, environ: WSGIEnvironment, response: Response) -> HeaderList:
         """Return what lets pages of the listed origins read the response."""
         origin, listed = environ.get("HTTP_ORIGIN", ""), self.settings.cors_origins
-        is_listed = origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin))
-        if not is_listed or not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
+        if not listed or not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
             return []
-        headers = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
-        if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in response.headers:
-            headers.append(("Access-Control-Allow-Methods", response.headers["Allow"]))
-            headers.append(("Access-Control-Allow-Headers", "Content-Type, Spiff-Connector-Proxy-Api-Key"))
+        headers = [("Vary", "Origin")]  # also for other origins, or a cache would give them this response
+        if origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin)):
+            headers.append(("Access-Control-Allow-Origin", origin))
+            if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in response.headers:
+                headers.append(("Access-Control-Allow-Methods", response.headers["Allow"]))
+                headers.append(("Access-Control-Allow-Headers", "Content-Type, Spiff-Connector-Proxy-Api-Key"))
         return headers
 
     def show_index(self, environ: WSGIEnvironment, _: str) -> Response:
@@ -1192,24 +1158,14 @@ class Proxy:
         if command.may_be_slow and "spiffproxy.pass_turn" in environ:
             environ["spiffproxy.pass_turn"]()
         started = time.perf_counter()
-        response = execute(command, body, self.settings.config, self._slots)
+        response = execute(command, body, self.settings.config, self.slots)
         command.may_be_slow = time.perf_counter() - started > TURN_SECONDS / 3
         return response
 
     def run(self, command_id: str, body: dict[str, Any]) -> Response:
         """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""
         command = self.connectors.load_entry("commands", command_id)
-        return execute(command, body, self.settings.config, self._slots)
-
-    def suggest(self, environ: WSGIEnvironment, category: str) -> Response:
-        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-        return suggest(self.connectors.load_typeahead(category), query, self.settings.config, self._slots)
-
-    def begin_sign_in(self, environ: WSGIEnvironment, auth_id: str) -> Response:
-        return import_part("spiffproxy_sign_in").begin_sign_in(self, environ, auth_id)
-
-    def end_sign_in(self, environ: WSGIEnvironment, auth_id: str) -> Response:
-        return import_part("spiffproxy_sign_in").end_sign_in(self, environ, auth_id)
+        return execute(command, body, self.settings.config, self.slots)
 
 
 app: Proxy
@@ -1236,53 +1192,53 @@ def __getattr__(name: str) -> Any:
 class LineHandler(logging.Handler):
     """Writes each record of `logging` as one line."""
 
-    def __init__(self, log_format: str) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
-        self.log_format = log_format
+    log_format = "text"
 
     def emit(self, record: logging.LogRecord) -> None:
         write_line(self.log_format, record.created, record.levelname, self.format(record))
 
 
-def log_request(log_format: str, method: str, path: str, status: int, size: int, seconds: float, more: Any) -> None:
-    """Write the line of a request; `more` maps names to strings. A record of `logging` would cost 25 µs."""
-    fields: dict[str, Any] = {
-        "method": quote_for_log(method or "-"),
-        "path": quote_for_log(path) if path.startswith("/") else "-",
-        "status": status,
-        "bytes": size,
-        "milliseconds": round(seconds * 1000, 1),
-    }
-    words = [*map(str, fields.values()), "ms"]
-    for name, value in more.items():
-        fields[name] = quote_for_log(value)
-        words.append(fields[name])
-    write_line(log_format, time.time(), "INFO", " ".join(words), fields)
+def start_log(log_format: str) -> None:
+    """Log to stderr, the proxy's own lines with a logger that no connector reaches when it configures `logging`."""
+    global logger
+    handler = LineHandler()
+    handler.log_format = log_format
+    handler.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logger = logging.Logger("spiffproxy", logging.INFO)
+    logger.manager = logging.Manager(logger)  # type: ignore[arg-type] # where logging.disable() would be noted
+    logger.addHandler(handler)
+    threading.excepthook = lambda failure: log_frames(
+        failure.exc_value or failure.exc_type(), "a thread raised %s", failure.exc_type.__name__
+    )
+
+
+def log_request(log_format: str, fields: dict[str, Any]) -> None:
+    """Write the line of a request of the built-in server. A record of `logging` would cost 25 µs."""
+    quoted = {name: quote_for_log(value) if isinstance(value, str) else value for name, value in fields.items()}
+    words = [f"{value} ms" if name == "milliseconds" else str(value) for name, value in quoted.items()]
+    write_line(log_format, time.time(), "INFO", " ".join(words), quoted)
 
 
 def write_line(log_format: str, time_of_line: float, level: str, message: str, fields: Any = None) -> None:
     """Write a line to stderr as a whole, as text, or as a JSON object of the fields instead of the message."""
-    second, milliseconds = int(time_of_line), int(time_of_line % 1 * 1000)
+    milliseconds = int(time_of_line % 1 * 1000)
     if log_format == "json":
-        when = f"{format_second(second, is_utc=True)}.{milliseconds:03}Z"
-        line = json.dumps({"time": when, "level": level, **(fields or {"message": message})})
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_of_line))
+        line = json.dumps({"time": f"{when}.{milliseconds:03}Z", "level": level, **(fields or {"message": message})})
     else:
-        line = f"{format_second(second, is_utc=False)},{milliseconds:03} {level} {message}"
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_of_line))
+        line = f"{when},{milliseconds:03} {level} {message}"
     data = f"{line}\n".encode("utf-8", "backslashreplace")
-    with write_lock:
+    with write_lock, suppress(OSError):  # nobody reads it any more
         while data:
-            data = data[os.write(2, data) :]
+            try:
+                data = data[os.write(2, data) :]
+            except BlockingIOError:  # somebody has made it non-blocking, and it is full
+                select.select([], [2], [])
 
 
 write_lock = threading.Lock()
-
-
-@functools.lru_cache(maxsize=2)
-def format_second(second: int, *, is_utc: bool) -> str:
-    if is_utc:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def quote_for_log(text: str) -> str:
@@ -1335,10 +1291,6 @@ class Connection:
         """Have receiving and sending end after this time, in however many pieces they are done."""
         self._deadline = time.monotonic() + seconds
 
-    def _receive(self, size: int) -> bytes:
-        """Return up to `size` bytes, or nothing if the client has closed the connection."""
-        return self._try(self.sock.recv, size)
-
     def _send_all(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
@@ -1375,10 +1327,7 @@ class Connection:
                 self.discard_rest()
 
     def receive_head(self) -> bytes:
-        """Return the request line and the headers, or nothing if the client closes the connection without any.
-
-        Raises `ProxyError`, 414 or 431, for a head that is too large; ConnectionAbortedError for half a head.
-        """
+        """Return the request line and the headers, or nothing if none come; raise `ProxyError`, 414 or 431."""
         head = bytearray()
         searched = 0
         while True:
@@ -1391,7 +1340,7 @@ class Connection:
                 self.state = "body"
                 self._received = bytes(head[size:])
                 return bytes(head[:size])
-            part = self._receive(CHUNK_BYTES)
+            part = self._try(self.sock.recv, CHUNK_BYTES)
             if not part and head:
                 raise ConnectionAbortedError
             if not part:
@@ -1419,7 +1368,7 @@ class Connection:
             "spiffproxy.log": self.log,
             "spiffproxy.pass_turn": self.pass_turn,
         }
-        add_headers(environ, parse_request_headers(block))
+        add_headers(environ, parse_request_headers(block, version))
         length = environ.get("CONTENT_LENGTH", "0")
         if "HTTP_TRANSFER_ENCODING" not in environ and re.fullmatch("[0-9]{1,18}", length):
             self._body_left = int(length)
@@ -1442,29 +1391,27 @@ class Connection:
             raise
 
     def discard_rest(self) -> None:
-        """Read what the client still sends, until it closes the connection."""
-        socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would end the decryption, too
+        """Read what the client still sends, as it comes over the network, until it closes the connection."""
+        self._end_sending()
         self.state = "rest"
-        if self.server.is_cutting:
-            return
-        self.set_deadline(REST_SECONDS)
-        self._body_left = sys.maxsize  # it may send more than it has announced
-        while self._take_body(CHUNK_BYTES):
-            pass
+        if not self.server.is_cutting:
+            self.set_deadline(REST_SECONDS)
+            while self._try(functools.partial(socket.socket.recv, self.sock), CHUNK_BYTES):
+                pass
 
     def _take_body(self, size: int) -> bytes:
         size = min(size, self._body_left)
         if self._received:
             part, self._received = self._received[:size], self._received[size:]
         else:
-            part = self._receive(min(size, BODY_CHUNK_BYTES)) if size else b""
+            part = self._try(self.sock.recv, min(size, BODY_CHUNK_BYTES)) if size else b""
         self._body_left -= len(part)
         if not self._body_left:
             self.state = "busy"
         return part
 
     def send(self, status: str, headers: HeaderList, body: bytes) -> None:
-        own = [("Date", http_date(int(time.time()))), ("Server", "spiffproxy"), ("Connection", "close")]
+        own = [("Date", format_date_time(time.time())), ("Server", "spiffproxy"), ("Connection", "close")]
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in [*own, *headers]), "\r\n"]
         head = "\r\n".join(lines).encode("latin-1")
         self.set_deadline(RESPONSE_SECONDS)
@@ -1476,17 +1423,33 @@ class Connection:
                 self._send_all(body)
         except OSError as error:
             self.log["undelivered"] = f"undelivered:{type(error).__name__}"
-        seconds = time.perf_counter() - self.started
-        path = self.target.partition("?")[0]
-        log_request(self.server.log_format, self.method, path, int(status[:3]), len(body), seconds, self.log)
+        fields = {
+            "method": self.method or "-",
+            "path": self.target.partition("?")[0] if self.target.startswith("/") else "-",
+            "status": int(status[:3]),
+            "bytes": len(body),
+            "milliseconds": round((time.perf_counter() - self.started) * 1000, 1),
+            "client": self.client,
+        }
+        log_request(self.server.log_format, {**fields, **self.log})
+
+    def close(self) -> None:
+        """End the connection, also for a child process that holds it."""
+        with suppress(OSError, ValueError):
+            self._end_sending()
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        self.sock.close()
+
+    def _end_sending(self) -> None:
+        """Tell the client that nothing more comes, over TLS with close_notify (RFC 8446 section 6.1)."""
+        if self.server.tls:
+            self.sock.settimeout(0)
+            with suppress(OSError, ValueError):  # the client has not said the same: it is not waited for
+                self.sock.unwrap()  # type: ignore[attr-defined]
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would go on in plain text
 
 
-@functools.lru_cache(maxsize=1)
-def http_date(second: int) -> str:
-    return format_date_time(second)
-
-
-# --- The built-in server: threads, signals, start and stop --------------------------------------------------------
+# --- The built-in server: threads ---------------------------------------------------------------------------------
 
 
 class Server:
@@ -1517,6 +1480,7 @@ class Server:
         self._waiting_threads = 0
         self._turn = threading.Semaphore(0)  # what these wait at
         self._is_active = threading.Event()
+        os.register_at_fork(after_in_child=self.abandon)
 
     def accept_and_handle(self) -> None:
         """Do so as long as this thread gets the turn, which it has at first."""
@@ -1588,9 +1552,19 @@ class Server:
                 continue
             self._connections[connection] = None
             return connection
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # also for a child process that holds it
         self._listener.close()
         self._is_closed.set()
         return None
+
+    def abandon(self) -> None:
+        """In a child process that a command forks: hold neither the port nor the connections."""
+        self.is_stopping = True
+        self._left_to_accept = 0
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.sock.close()
 
     def make_room(self) -> None:
         """Close the oldest connection whose request is not complete, and wait a moment."""
@@ -1610,7 +1584,7 @@ class Server:
         except Exception as error:
             log_frames(error, "the server raised %s", type(error).__name__)
         finally:
-            connection.sock.close()
+            connection.close()
             del self._connections[connection]
 
     def drain(self) -> None:
@@ -1632,6 +1606,9 @@ def stop_reading(connection: socket.socket) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RD)  # SSLSocket's would go on in plain text
 
 
+# --- The built-in server: start and stop --------------------------------------------------------------------------
+
+
 def open_listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
@@ -1647,26 +1624,32 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 def serve(proxy: Proxy) -> int:
     """Serve until a signal comes, finish the running calls, and return the exit status."""
+    if proxy.settings.log_format == "json":
+        import_part("spiffproxy_json_log").capture_output()
     signals, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)  # a handler in Python runs only when the main thread wakes
-    for number in signal.SIGTERM, signal.SIGINT:
-        signal.signal(number, lambda *_: None)  # before anything listens
+    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if number in (signal.SIGTERM, signal.SIGINT) or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
+            signal.signal(number, lambda *_: None)  # before anything listens
     server = Server(proxy)
     log_start(server, proxy)
     for target in (server.accept_and_handle, server.watch):
         threading.Thread(target=target, daemon=True).start()
-    os.read(signals, 1)
+    first = os.read(signals, 1)
     logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", STOP_SECONDS)
-    threading.Thread(target=force_exit, args=(signals,), daemon=True).start()
+    threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()
     server.drain()
     logger.info("stopped")
     return 0
 
 
-def force_exit(signals: int) -> None:
-    """End the process at a second signal, or if it does not end in time: threads of commands may keep it alive."""
-    select.select([signals], [], [], STOP_SECONDS)
+def force_exit(signals: int, first: bytes) -> None:
+    """End the process at a second signal, or in the end. The same one within a second was sent to the group as well."""
+    started = time.monotonic()
+    while select.select([signals], [], [], max(started + STOP_SECONDS - time.monotonic(), 0))[0]:
+        if os.read(signals, 1) != first or time.monotonic() > started + 1:
+            break
     logger.warning("stopped before everything was done")
     logging.shutdown()
     os._exit(1)
@@ -1675,16 +1658,17 @@ def force_exit(signals: int) -> None:
 def log_start(server: Server, proxy: Proxy) -> None:
     settings = proxy.settings
     logger.info(
-        "listening on %s://%s:%s; connectors: %s; %s; at most %s commands run at once",
+        "listening on %s://%s:%s; spiffproxy %s; connectors: %s; %s; at most %s commands run at once",
         "https" if server.tls else "http",
         f"[{server.host}]" if ":" in server.host else server.host,
         server.port,
+        __version__,
         ", ".join(connector.name for connector in proxy.connectors) or "none",
         "a key is asked for" if settings.api_keys else "no key is asked for",
         settings.max_running_commands,
     )
     if not settings.api_keys and not re.match(r"127\.|::1$", server.host):
-        logger.warning("other hosts can run commands without a key; set CONNECTOR_PROXY_API_KEY")
+        logger.warning("other hosts can run commands without a key; %s", SET_A_KEY)
 
 
 # --- The command line ---------------------------------------------------------------------------------------------
@@ -1692,15 +1676,22 @@ def log_start(server: Server, proxy: Proxy) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit status: 1 for a failure, 2 for what was asked for wrongly."""
+    open_standard_streams()
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+    flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
+    if isinstance(flags.get("CONNECTOR_PROXY_CONNECTORS"), list):
+        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(errors="backslashreplace")  # a terminal may not have all letters of what is printed
     try:
         with redirect_stdout(sys.stderr):  # what connectors print must not mix with the output
-            return run_subcommand(arguments, out)
+            return run_subcommand(arguments, flags, out)
     except SettingError as error:
-        print(f"spiffproxy: {error}", file=sys.stderr)
+        message = str(error)
+        for name in flags:
+            message = message.replace(name, "--" + name[len("CONNECTOR_PROXY_") :].lower().replace("_", "-"))
+        print(f"spiffproxy: {message}", file=sys.stderr)
         return 2
     except ProxyError as error:
         print(f"spiffproxy: {error.message}", file=sys.stderr)
@@ -1710,12 +1701,19 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def run_subcommand(arguments: argparse.Namespace, out: typing.TextIO) -> int:
-    flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
-    if arguments.CONNECTOR_PROXY_CONNECTORS:
-        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(arguments.CONNECTOR_PROXY_CONNECTORS)
+def open_standard_streams() -> None:
+    """Open descriptors 0 to 2 if they are closed: else the next file or socket would become one of them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def run_subcommand(arguments: argparse.Namespace, flags: dict[str, Any], out: typing.TextIO) -> int:
     proxy = Proxy({**os.environ, **flags})
-    logging.basicConfig(handlers=[LineHandler(proxy.settings.log_format)], level=logging.INFO)
+    start_log(proxy.settings.log_format)
+    proxy.log_warnings()
     if arguments.command == "list":
         return print_list(proxy, out, verbose=arguments.verbose)
     if arguments.command in ("call", "check"):

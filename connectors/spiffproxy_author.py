@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from spiffproxy import (
     exception_text,
     find_classes,
     import_part,
+    is_installed,
     resolve_union,
     response_from_error,
 )
@@ -165,7 +167,7 @@ def check_connector(connector: Connector) -> Iterator[str]:
 def check_class(cls: type, kind: str, first: dict[str, type]) -> Iterator[str]:
     """Yield what is wrong with a class; `first` has those of the connector that are listed, by name."""
     name = cls.__name__
-    method = KINDS[kind].method
+    method = KINDS[kind]
     if callable(getattr(cls, method, None)):
         used = first.setdefault(name, cls)
         if used is not cls:
@@ -221,3 +223,14 @@ def defined_names(node: ast.AST) -> list[Any]:
     """Return the name of a class, a function, a parameter or a field."""
     target = getattr(node, "target", None)
     return [getattr(node, "name", None), getattr(node, "arg", None), getattr(target, "id", None)]
+
+
+# --- Editable installs --------------------------------------------------------------------------------------------
+
+
+def find_hooked_packages() -> set[str]:
+    """Return the packages that import hooks find, by the metadata of what is installed."""
+    names: set[str] = set()
+    for distribution in distributions():
+        names.update((distribution.read_text("top_level.txt") or "").split())
+    return {name for name in names if name.startswith("connector_") and is_installed(name)}

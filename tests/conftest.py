@@ -27,6 +27,7 @@ import pytest
 import trustme
 from webtest import TestApp
 
+import spiffproxy
 from spiffproxy import Proxy
 
 ROOT = Path(__file__).parent.parent
@@ -134,6 +135,13 @@ def forget_connectors(but=BUNDLED):
     for name in list(sys.modules):
         if name.startswith("connector_") and name.split(".")[0] not in but:
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def same_logger(monkeypatch):
+    """Undo what the command line does to a process that ends with it."""
+    monkeypatch.setattr("spiffproxy.logger", spiffproxy.logger)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
 
 @pytest.fixture

@@ -171,9 +171,9 @@ def test_call_sees_the_error_in_a_version_1_result():
         (["call"], "required"),
         (["nothing"], "invalid choice"),
         (["--nothing"], "unrecognized"),
-        (["--port", "x"], "CONNECTOR_PROXY_PORT is 'x'"),
+        (["--port", "x"], "--port is 'x'"),
         (["--connectors", "/a", "--connectors", "/b"], "there is no folder /a"),
-        (["list", "--config", "/nowhere.py"], "CONNECTOR_PROXY_CONFIG: .*nowhere"),
+        (["list", "--config", "/nowhere.py"], "--config: .*nowhere"),
     ],
 )
 def test_what_makes_no_sense_ends_with_2(imports, capsys, monkeypatch, arguments, words):
@@ -194,7 +194,7 @@ def test_a_flag_goes_before_the_environment(tmp_path):
     environ = {"CONNECTOR_PROXY_THREADS": "environment", "CONNECTOR_PROXY_CONFIG": config}
     assert "PORT is 'file'" in run_proxy(**environ).stderr
     assert "THREADS is 'environment'" in run_proxy("--port", "0", **environ).stderr
-    assert "THREADS is 'flag'" in run_proxy("--port", "0", "--threads", "flag", **environ).stderr
+    assert "--threads is 'flag'" in run_proxy("--port", "0", "--threads", "flag", **environ).stderr
 
 
 def test_a_copy_of_the_module_alone_has_no_connectors(tmp_path):

@@ -233,7 +233,7 @@ def test_whatever_the_parameters_are_a_call_is_answered(ask_with, command, reach
         (["body"], {"invalid_json", "command_not_found"}),
         (["CONTENT_TYPE"], {"unsupported_media_type", "JSON"}),
         (["CONTENT_LENGTH"], {"length_required", "invalid_content_length", "request_too_large", "incomplete_request"}),
-        (["HTTP_TRANSFER_ENCODING", "wsgi.input_terminated"], {"length_required"}),
+        (["HTTP_TRANSFER_ENCODING", "wsgi.input_terminated"], {"invalid_content_length"}),
         (["REQUEST_METHOD"], {"method_not_allowed", "HEAD"}),
         (["REQUEST_METHOD", "PATH_INFO", "HTTP_ACCEPT", "QUERY_STRING"], {"method_not_allowed", "not_found", "HEAD"}),
         (["HTTP_SPIFF_CONNECTOR_PROXY_API_KEY"], {"Unauthorized", "JSON"}),

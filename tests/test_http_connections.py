@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 import shutil
 import socket
 import subprocess
@@ -729,10 +730,10 @@ def test_allowed_hosts(make_http_call, upstream, allowed, host, is_allowed):
 
 
 @pytest.mark.parametrize("entry", ["http://a", "a/b", "1.2.3.4/99", "a b", "[::1", "*", "a:b", "*.*.a", "[]:80"])
-def test_a_list_of_allowed_hosts_that_makes_no_sense(make_http_call, upstream, entry):
-    answer = make_http_call(HTTP_ALLOWED_HOSTS=f"127.0.0.1, {entry}")(GET, url=upstream.url)
-    assert outcome(answer) == ("ValueError", 400, {})
-    assert f"CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS: {entry!r}" in answer.json["error"]["message"]
+def test_a_list_of_allowed_hosts_that_makes_no_sense(make_http_call, entry):
+    """Is the operator's mistake, and refused at the start."""
+    with pytest.raises(ValueError, match=re.escape(f"CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS: {entry!r}")):
+        make_http_call(HTTP_ALLOWED_HOSTS=f"127.0.0.1, {entry}")
 
 
 def test_what_is_refused_is_not_connected_to(make_http_call, raw_server):

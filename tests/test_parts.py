@@ -71,10 +71,11 @@ def test_alone_it_lists_on_the_command_line(alone):
     assert "spiffproxy_" not in ended.stdout
 
 
-def test_alone_it_cannot_sign_anybody_in(alone, start_server):
+def test_alone_it_says_which_part_a_request_needs(alone, start_server):
     server = start_server(*EXAMPLES, module=alone)
-    answer = fetch(f"{server.url}/v1/auth/example/SignIn?redirect_url=https://x")
-    assert answer == (501, error_reply("part_missing", is_missing("spiffproxy_sign_in.py")))
+    for path, part in ("auth/example/SignIn", "sign_in"), ("typeahead/cities", "typeahead"):
+        answer = fetch(f"{server.url}/v1/{path}")
+        assert answer == (501, error_reply("part_missing", is_missing(f"spiffproxy_{part}.py")))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,8 @@ def test_alone_it_cannot_sign_anybody_in(alone, start_server):
         (["pack", "x.pyz"], "spiffproxy_pack.py"),
         (["list", "--verbose"], "spiffproxy_describe.py"),
         (["--certfile", "x.pem"], "spiffproxy_tls.py"),
+        (["--log-format", "json"], "spiffproxy_json_log.py"),
+        (["list", "--config", "x.py"], "spiffproxy_settings.py"),
     ],
     ids=" ".join,
 )
@@ -117,7 +120,8 @@ def test_a_part_that_is_broken_is_not_called_missing(copy_module):
 
 def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
-    tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py"}
+    tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
+    tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py"}
     assert set(PARTS) == tested
 
 

@@ -49,24 +49,24 @@ BAD_REQUESTS = [
     (b"nonsense\r\n\r\n", 400, "bad_request"),
     (b"GET / HTTP/9.9\r\n\r\n", 505, "bad_request"),
     (b"GET / NONSENSE\r\n\r\n", 400, "bad_request"),
-    (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414, "bad_request"),
-    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "bad_request"),
-    (b"GET / HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431, "bad_request"),
+    (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "bad_request"),
+    (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "bad_request"),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431, "bad_request"),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \xff \xff\r\n\r\n", 400, "bad_request"),
-    (b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 415, "unsupported_media_type"),
+    (b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 415, "unsupported_media_type"),
     (CALL + b"\r\n", 411, "length_required"),
     (CALL + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411, "length_required"),
-    (CALL + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 411, "length_required"),
+    (CALL + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, "invalid_content_length"),
     (CALL + b"Content-Length: -1\r\n\r\n", 400, "invalid_content_length"),
     (CALL + b"Content-Length: +2\r\n\r\n{}", 400, "invalid_content_length"),
     (CALL + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400, "invalid_content_length"),
     (CALL + b"Content-Length: 99999999999999999999999999\r\n\r\n", 413, "request_too_large"),
     (CALL + b"Content-Length: 10\r\n\r\n{}", 400, "incomplete_request"),
     (CALL + b"Content-Length: 2\r\n\r\n{]", 400, "invalid_json"),
-    (b"GET /a\x00b HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"GET /v1/../../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"GET * HTTP/1.1\r\n\r\n", 404, "not_found"),
-    (b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"GET /a\x00b HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    (b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    (b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
 ]
 
 
@@ -104,8 +104,8 @@ def test_the_target_may_name_a_host(start_server):
 def test_half_a_head_is_no_request(start_server):
     """The standard parser would take it for a whole one."""
     server = start_server(*EXAMPLES)
-    assert exchange(server, b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 0\r\n") == b""
-    assert exchange(server, b"GET /liveness HTTP/1.1\r\nX") == b""
+    assert exchange(server, b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n") == b""
+    assert exchange(server, b"GET /liveness HTTP/1.1\r\nHost: x\r\nX") == b""
     assert exchange(server, b"") == b""
     assert server.stop(2)[1].count("hung up, was too slow, or spoke no TLS: ConnectionAbortedError\n") == 2
 
@@ -113,7 +113,7 @@ def test_half_a_head_is_no_request(start_server):
 def test_a_head_is_bounded(start_server):
     server = start_server()
     for name in b"A", b"":  # the second is a line that goes on
-        head = b"GET /liveness HTTP/1.1\r\n" + (name + b": " + b"b" * 60_000 + b"\r\n") * 90
+        head = b"GET /liveness HTTP/1.1\r\nHost: x\r\n" + (name + b": " + b"b" * 60_000 + b"\r\n") * 90
         assert exchange(server, head + b"\r\n").startswith(b"HTTP/1.1 431 ")
 
 
@@ -164,7 +164,7 @@ def test_a_client_that_waits_is_bid_to_send_its_body(start_server):
 @pytest.mark.parametrize(
     ("request_head", "status"),
     [
-        (b"POST /v1/do/example/Echo HTTP/1.1\r\nContent-Length: 40000000\r\n\r\n", 401),
+        (b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n", 401),
         (CALL + b"Spiff-Connector-Proxy-Api-Key: k\r\nContent-Length: 40000000\r\n\r\n", 413),
         (CALL + b"Spiff-Connector-Proxy-Api-Key: k\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
         (b"NONSENSE\r\n\r\n", 400),
@@ -263,7 +263,7 @@ def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfi
     flags = {"--certfile": certfile, "--keyfile": keyfile}
     ended = run_proxy("--port", "0", *[f"{flag}={tmp_path / file}" for flag, file in flags.items() if file])
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert re.fullmatch(f"spiffproxy: CONNECTOR_PROXY_.*{words}.*\n", ended.stderr)
+    assert re.fullmatch(f"spiffproxy: --(cert|key)file.*{words}.*\n", ended.stderr)
 
 
 # --- start ---
@@ -377,14 +377,14 @@ def test_a_line_of_the_log(start_server):
     server = start_server()
     request(server, "GET", "/liveness?query")
     request(server, "GET", "/v1/%0Aforged")
-    exchange(server, "GET /\x1b[2J\u2028é HTTP/1.1\r\n\r\n".encode())
-    exchange(server, b"G\x1b[2J\x9b /liveness HTTP/1.1\r\n\r\n")
+    exchange(server, "GET /\x1b[2J\u2028é HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    exchange(server, b"G\x1b[2J\x9b /liveness HTTP/1.1\r\nHost: x\r\n\r\n")
     lines = sorted(server.stop(4)[1].splitlines()[1:-2], key=lambda line: line.partition("INFO")[2])
     patterns = [
-        r"G%1B%5B2J%\S+ /liveness 405 \d+ \d+\.\d ms method_not_allowed",
-        r"GET /%1B%5B2J%\S+ 404 \d+ \d+\.\d ms not_found",
-        r"GET /liveness 200 12 \d+\.\d ms",
-        r"GET /v1/%0Aforged 404 \d+ \d+\.\d ms not_found",
+        r"G%1B%5B2J%\S+ /liveness 405 \d+ \d+\.\d ms 127.0.0.1 method_not_allowed",
+        r"GET /%1B%5B2J%\S+ 404 \d+ \d+\.\d ms 127.0.0.1 not_found",
+        r"GET /liveness 200 12 \d+\.\d ms 127.0.0.1",
+        r"GET /v1/%0Aforged 404 \d+ \d+\.\d ms 127.0.0.1 not_found",
     ]
     assert len(lines) == len(patterns)
     for line, pattern in zip(lines, patterns):
@@ -396,13 +396,13 @@ def test_a_command_is_logged_with_its_id_and_its_error_code(start_server):
     call(server, "example/Echo")
     call(server, "example/Fail", secret="s3cret")
     call(server, "example/Nothing")
-    exchange(server, b"GET /liveness HTTP/1.1\r\n\r\n")
+    exchange(server, b"GET /liveness HTTP/1.1\r\nHost: x\r\n\r\n")
     lines = [line.partition(" INFO ")[2] for line in server.stop(4)[1].splitlines()]
     patterns = [
-        r"POST /v1/do/example/Echo 200 \d+ \d+\.\d ms example/Echo",
-        r"POST /v1/do/example/Fail 500 \d+ \d+\.\d ms example/Fail LookupError",
-        r"POST /v1/do/example/Nothing 404 \d+ \d+\.\d ms example/Nothing command_not_found",
-        r"GET /liveness 200 12 \d+\.\d ms",
+        r"POST /v1/do/example/Echo 200 \d+ \d+\.\d ms 127.0.0.1 example/Echo",
+        r"POST /v1/do/example/Fail 500 \d+ \d+\.\d ms 127.0.0.1 example/Fail LookupError",
+        r"POST /v1/do/example/Nothing 404 \d+ \d+\.\d ms 127.0.0.1 example/Nothing command_not_found",
+        r"GET /liveness 200 12 \d+\.\d ms 127.0.0.1",
     ]
     for pattern in patterns:
         assert [line for line in lines if re.fullmatch(pattern, line)], (pattern, lines)
@@ -433,6 +433,7 @@ def test_the_log_as_json(start_server, write_connector, tmp_path):
     entries = [json.loads(line) for line in log.splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("time")) for entry in entries)
     assert [type(entry.pop("milliseconds")) for entry in entries if "milliseconds" in entry] == [float, float]
+    assert {entry.pop("client") for entry in entries if "client" in entry} == {"127.0.0.1"}
     failed = {"level": "INFO", "method": "POST", "path": f"/v1/do/{name}/Fail", "status": 500, "bytes": len(answer)}
     assert {**failed, "command": f"{name}/Fail", "error_code": "LookupError"} in entries
     assert {"level": "INFO", "method": "GET", "path": "/liveness", "status": 200, "bytes": 12} in entries
@@ -447,7 +448,7 @@ def test_a_log_format_that_does_not_exist():
     ended = run_proxy("--log-format", "xml")
     assert (ended.returncode, ended.stderr) == (
         2,
-        "spiffproxy: CONNECTOR_PROXY_LOG_FORMAT is 'xml'; it may be text or json\n",
+        "spiffproxy: --log-format is 'xml'; it may be text or json\n",
     )
 
 
@@ -474,10 +475,10 @@ def test_nothing_secret_is_logged(start_server, tmp_path):
     request(server, "GET", f"/v1/commands?key={SECRET}", **{"Spiff-Connector-Proxy-Api-Key": f"{SECRET}!"})
     request(server, "POST", f"/v1/nothing?{SECRET}", SECRET, **{"Content-Type": SECRET, "Origin": SECRET})
     for data in (
-        f"GET https://u:{SECRET}@host/{'a' * 70000}?{SECRET} HTTP/1.1\r\n\r\n",
-        f"GET http://u:{SECRET}@host/liveness?{SECRET} HTTP/1.1\r\n{'A: b' * 200}\r\n\r\n",
-        f"GET https://u:{SECRET}@host/ HTTP/1.1\r\n" + "A: b\r\n" * 200 + "\r\n",
-        f"CONNECT u:{SECRET}@host:80 HTTP/1.1\r\n\r\n",
+        f"GET https://u:{SECRET}@host/{'a' * 70000}?{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET http://u:{SECRET}@host/liveness?{SECRET} HTTP/1.1\r\nHost: x\r\n{'A: b' * 200}\r\n\r\n",
+        f"GET https://u:{SECRET}@host/ HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * 200 + "\r\n",
+        f"CONNECT u:{SECRET}@host:80 HTTP/1.1\r\nHost: x\r\n\r\n",
         f"AUTH PLAIN {SECRET}\r\n\r\n",
         f"{SECRET} {SECRET}\r\n\r\n",
         f"GET /liveness {SECRET}\r\n\r\n",

@@ -161,14 +161,14 @@ def test_no_more_connections_are_held_than_there_are_places(start_server):
 
 
 def test_a_burst_of_calls(start_server):
-    """600 calls of 220 clients: none is refused, reset or lost, and each gets its own answer."""
+    """440 calls of 220 clients: none is refused, reset or lost, and each gets its own answer."""
     server = start_server(*EXAMPLES)
     call(server, "example/Echo")
     start = threading.Barrier(220)
 
     def one_client(number):
         start.wait(20)
-        for _ in range(3 if number < 160 else 2):
+        for _ in range(2):
             status, answer = call(server, "example/Echo", value=number)
             assert (status, answer["command_response"]["body"]["value"]) == (200, number)
             done.append(number)
@@ -177,7 +177,7 @@ def test_a_burst_of_calls(start_server):
     with ThreadPoolExecutor(220) as clients:
         for result in [clients.submit(one_client, number) for number in range(220)]:
             result.result()
-    assert len(done) == 600
+    assert len(done) == 440
 
 
 def test_threads_are_used_again_and_end_when_there_is_nothing_to_do(start_server):
@@ -279,7 +279,7 @@ def test_a_client_that_is_gone_when_its_answer_comes_is_one_line(start_server):
         wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
     _, log = server.stop(2)
-    assert re.search(r" POST /v1/do/example/Wait 200 2 \d+\.\d ms example/Wait undelivered:\w+\n", log)
+    assert re.search(r" POST /v1/do/example/Wait 200 2 \d+\.\d ms 127.0.0.1 example/Wait undelivered:\w+\n", log)
     assert "hung up" not in log
 
 
@@ -315,7 +315,7 @@ def test_a_client_that_has_its_answer_does_not_delay_the_end(start_server):
     """It has not sent its body, which is waited for."""
     server = start_server()
     with connect(server) as connection:
-        connection.sendall(b"POST /v1/nothing HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        connection.sendall(b"POST /v1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
         assert read_answer(connection)[0] == 404
         server.process.terminate()
         assert server.process.wait(10) == 0
@@ -360,6 +360,8 @@ def test_a_second_signal_ends_it_at_once(start_server, number):
         wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(server))
+        if number == signal.SIGTERM:
+            time.sleep(1.1)  # within a second it would count as the same one
         server.process.send_signal(number)
         assert server.process.wait(20) == 1
     log = server.stop()[1]

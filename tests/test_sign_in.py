@@ -904,9 +904,9 @@ def test_nothing_secret_is_in_the_log(start_server, provider):
     for line in (
         "GET /v1/auth/example/SignIn 302 0 ",
         "GET /v1/auth/example/SignIn/callback 302 0 ",
-        " ms token_refused\n",
-        " ms invalid_state\n",
-        " ms sign_in_refused\n",
+        " ms 127.0.0.1 token_refused\n",
+        " ms 127.0.0.1 invalid_state\n",
+        " ms 127.0.0.1 sign_in_refused\n",
         " ms redirect_url_not_allowed\n",
     ):
         assert line in log

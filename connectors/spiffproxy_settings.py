@@ -1,0 +1,132 @@
+"""Settings of connectors and parts, checked at the start: nobody meets their mistakes in the middle of a workflow."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spiffproxy import ProxyError, SettingError, Settings, import_part, read_integer, read_string
+
+# all that there are, without CONNECTOR_PROXY_ in front
+SETTING_NAMES = [
+    "API_KEY",
+    "API_KEY_FILE",
+    "AUTH_REDIRECT_URLS",
+    "BAMBOOHR_URL",
+    "CERTFILE",
+    "COINGECKO_URL",
+    "CONFIG",
+    "CONNECTORS",
+    "CORS_ORIGINS",
+    "HOST",
+    "HTTP_ALLOWED_HOSTS",
+    "HTTP_MAX_RESPONSE_BYTES",
+    "HTTP_TIMEOUT",
+    "KEYFILE",
+    "LOG_FORMAT",
+    "MAX_REQUEST_BYTES",
+    "PORT",
+    "POSTGRES_TIMEOUT",
+    "PUBLIC_URL",
+    "S3_URL",
+    "SECRET_KEY",
+    "SMTP_HELO_NAME",
+    "SMTP_TIMEOUT",
+    "THREADS",
+    "TYPEAHEAD_PUBLIC",
+    "XERO_CLIENT_ID",
+    "XERO_CLIENT_SECRET",
+    "XERO_IDENTITY_URL",
+    "XERO_URL",
+]
+
+
+def check_settings(settings: Settings) -> list[str]:
+    """Raise SettingError for a setting that cannot be used; return warnings of variables that may be misspelled."""
+    values = settings.config
+    check_by_ending(values)
+    check_ca_bundle(values)
+    if "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS" in values:
+        check_allowed_hosts(str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
+    if settings.public_url or settings.auth_redirect_urls:
+        import_part("spiffproxy_sign_in").check_settings(settings)
+    return find_misspelled(values)
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """Run the Python file at `path` and return its upper-case names, as Flask's `from_pyfile` does."""
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {error}") from None
+    names: dict[str, Any] = {"__name__": "config", "__file__": path}
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), names)  # noqa: S102 - the operator's own file
+    except (Exception, SystemExit) as error:
+        # without the error's text, which may contain a secret of the file
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        line = lines[-1] if lines else getattr(error, "lineno", "?")
+        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {type(error).__name__}") from None
+    return {name: value for name, value in names.items() if name.isupper()}
+
+
+def check_by_ending(values: Mapping[str, Any]) -> None:
+    """What a setting must be follows from the end of its name."""
+    for name in values:
+        if name.startswith("CONNECTOR_PROXY_"):
+            if name.endswith("_TIMEOUT"):
+                check_seconds(values, name)
+            elif name.endswith("_BYTES"):
+                read_integer(values, name, 1, 1, 2**40)
+            elif name.endswith("_URL") and name != "CONNECTOR_PROXY_PUBLIC_URL":
+                check_url(values, name)
+
+
+def check_seconds(values: Mapping[str, Any], name: str) -> None:
+    text = read_string(values, name, "40")
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text) or not float(text):
+        raise SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")
+
+
+def check_url(values: Mapping[str, Any], name: str) -> None:
+    text = read_string(values, name)
+    if "@" in text:
+        raise SettingError(f"{name} has a user or a password, or another @; write a URL without")
+    if not re.fullmatch(
+        r"https?://([^\s/?#:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^\s?#\\]*)?", text, re.IGNORECASE
+    ):
+        raise SettingError(f"{name} is {text!r}; it takes a URL such as https://host or http://host:8080/path")
+
+
+def check_ca_bundle(values: Mapping[str, Any]) -> None:
+    for name in "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE":  # the first that is set counts
+        path = str(values.get(name) or "")
+        if path:
+            if not Path(path).exists():
+                raise SettingError(f"{name}: there is no file {path}")
+            return
+
+
+def find_misspelled(values: Iterable[str]) -> list[str]:
+    """Return a warning for each variable that is nearly a setting; one that is like none is a connector's own."""
+    known = ["CONNECTOR_PROXY_" + name for name in SETTING_NAMES]
+    unknown = [name for name in values if name.startswith("CONNECTOR_PROXY_") and name not in known]
+    warnings = []
+    for name in unknown:
+        from difflib import get_close_matches  # takes its time
+
+        for close in get_close_matches(name, known, n=1, cutoff=0.9):
+            warnings.append(f"{name} is not a setting; should it be {close}?")
+    return warnings
+
+
+def check_allowed_hosts(text: str) -> None:
+    try:
+        import_part("spiffproxy_http.hosts").read_allowed_hosts(text)
+    except ProxyError:
+        raise
+    except Exception as error:  # RequestError, whose message names the setting
+        raise SettingError(str(error)) from None
