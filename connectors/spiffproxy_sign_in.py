@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from wsgiref.util import application_uri
 
 from spiffproxy_http import Client, RequestError
-from spiffproxy_http.oauth2 import provider_error, request_token_set
+from spiffproxy_http.oauth2 import App, provider_error, read_app, request_token_set
 
 from spiffproxy import (
     Entry,
@@ -98,19 +98,20 @@ def send_to_provider(entry: Entry, environ: WSGIEnvironment, settings: Settings)
     state = sign(cookie, settings.secret_key)
     query = {
         "response_type": "code",
-        "client_id": app["client_id"],
+        "client_id": app.client_id,
         "redirect_uri": callback,
         "state": state,
         "code_challenge": encode_base64url(hashlib.sha256(verifier.encode()).digest()),
         "code_challenge_method": "S256",
     }
-    if app["scope"]:
-        query["scope"] = app["scope"]
-    return redirect(app["authorization_url"], query, make_cookie(state, cookie, callback, SIGN_IN_SECONDS))
+    if app.scope:
+        query["scope"] = app.scope
+    return redirect(app.authorization_url, query, make_cookie(state, cookie, callback, SIGN_IN_SECONDS))
 
 
 def send_back(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Response:
-    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    # in PEP 3333 a byte is a letter
+    query = dict(parse_qsl(environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")))
     state = query.get("state", "")
     callback = sign_in_callback_url(entry, environ, settings)
     redirect_url, verifier = read_attempt(environ, state, entry.id, settings.secret_key)
@@ -173,21 +174,20 @@ def read_url_prefix(name: str, url: str) -> UrlPrefix:
 # --- What the connector and the request tell ----------------------------------------------------------------------
 
 
-def describe_app(entry: Entry, config: Mapping[str, Any]) -> dict[str, str]:
+def describe_app(entry: Entry, config: Mapping[str, Any]) -> App:
     """Ask the connector; raise ProxyError, 500 or 501, if its description is incomplete or not of OAuth 2."""
-    names = ["version", "client_id", "client_secret", "authorization_url", "access_token_url", "scope"]
     arguments, keywords = bind_parameters(entry, {})
     with convert_exceptions(entry.id):
         description = entry.cls(*arguments, **keywords).app_description(config)
-        app = {name: str(description.get(name) or "") for name in names}
-    if app["version"] != "2":
-        message = f"{entry.id} speaks version {app['version']!r} of OAuth; this proxy knows version '2' alone"
+        values = {name: str(description.get(name) or "") for name in ("version", *App._fields)}
+        scope = description.get("scope")  # which may be a list
+    if values["version"] != "2":
+        message = f"{entry.id} speaks version {values['version']!r} of OAuth; this proxy knows version '2' alone"
         raise ProxyError(501, "oauth_version_unsupported", message)
-    url = re.compile(r"https?://[\w.:\[\]-]+([/?#][!-~]*)?", re.IGNORECASE | re.ASCII)
-    if not (app["client_id"] and url.fullmatch(app["authorization_url"]) and url.fullmatch(app["access_token_url"])):
-        message = f"{entry.id} names no client_id, authorization_url or access_token_url in its app_description"
-        raise ProxyError(500, "invalid_auth", message)
-    return app
+    try:
+        return read_app({**values, "scope": scope})
+    except ValueError as error:
+        raise ProxyError(500, "invalid_auth", f"{entry.id} {error}") from None
 
 
 def sign_in_callback_url(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> str:
@@ -279,16 +279,11 @@ def redirect(url: str, query: Mapping[str, str], cookie: str) -> Response:
 # --- The token endpoint -------------------------------------------------------------------------------------------
 
 
-def fetch_token_set(
-    app: dict[str, str], code: str, callback: str, verifier: str, config: Mapping[str, Any]
-) -> dict[str, Any]:
+def fetch_token_set(app: App, code: str, callback: str, verifier: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Exchange the code for the token set; raise ProxyError, 502, with the provider's words if there is none."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": verifier}
-    client = Client(config, seconds=TOKEN_SECONDS)
     try:
-        status, token_set = request_token_set(
-            client, app["access_token_url"], form, app["client_id"], app["client_secret"]
-        )
+        status, token_set = request_token_set(Client(config, seconds=TOKEN_SECONDS), app, form)
     except RequestError as error:
         message = f"The provider's token endpoint gave no whole answer: {error}"
         raise ProxyError(502, "token_endpoint_failed", message) from None

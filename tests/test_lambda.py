@@ -68,28 +68,39 @@ def function_url(*, method="GET", path="/", query=(), headers=None, cookies=None
     return event
 
 
-def http_api(*, stage="$default", route="$default", path="/", **request):
+def http_api(*, stage="$default", route="$default", base_path="", path="/", **request):
     """Of an HTTP API: like that of a function URL, but the path is decoded and begins with the stage, and the cookies
     are in one place alone.
     """
-    whole = unquote(path if stage == "$default" else f"/{stage}{path}")
+    whole = base_path + unquote(path if stage == "$default" else f"/{stage}{path}")
     event = function_url(path=whole, **request)
     event["requestContext"].update(stage=stage, domainName="abc.execute-api.eu-central-1.amazonaws.com", routeKey=route)
     event["routeKey"] = route
     event["headers"].pop("cookie", None)
-    if route == "ANY /{proxy+}":
-        event["pathParameters"] = {"proxy": unquote(path)[1:]}
+    parameters = parameters_of(route.rpartition(" ")[2], unquote(path))
+    if parameters:
+        event["pathParameters"] = parameters
     return event
 
 
-def rest_api(*, stage="prod", base_path="", method="GET", path="/", query=(), headers=None, cookies=(), **request):
+def parameters_of(route, path):
+    """Return the values that a path gives to the parameters of a route, as API Gateway does; None if there are none."""
+    pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", route)
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
+    match = re.fullmatch(pattern, path.rstrip("/")) if route.startswith("/") else None
+    return (match.groupdict() if match else None) or None
+
+
+def rest_api(
+    *, stage="prod", base_path="", resource=None, method="GET", path="/", query=(), headers=None, cookies=(), **request
+):
     """Of a REST API with the resources / and /{proxy+}: `path` is without the stage, but with a domain's base path."""
     headers = {"Host": "abc.execute-api.eu-central-1.amazonaws.com", "X-Forwarded-Proto": "https", **(headers or {})}
     headers = {name: texts(value) for name, value in headers.items()}
     if cookies:
         headers["Cookie"] = ["; ".join(cookies)]
     queries = parse_qs(urlencode(query))
-    resource = "/" if path == "/" else "/{proxy+}"
+    resource = resource or ("/" if path == "/" else "/{proxy+}")
     return {
         "resource": resource,
         "path": base_path + path,
@@ -98,7 +109,7 @@ def rest_api(*, stage="prod", base_path="", method="GET", path="/", query=(), he
         "multiValueHeaders": headers,
         "queryStringParameters": {name: values[-1] for name, values in queries.items()} or None,
         "multiValueQueryStringParameters": queries or None,
-        "pathParameters": None if path == "/" else {"proxy": path[1:]},
+        "pathParameters": parameters_of(resource, path),
         "stageVariables": None,
         "requestContext": {
             "resourceId": "2gxmpl",
@@ -119,12 +130,13 @@ def rest_api(*, stage="prod", base_path="", method="GET", path="/", query=(), he
     }
 
 
-def http_api_1(*, stage="$default", path="/", **request):
+def http_api_1(*, stage="$default", route="$default", path="/", **request):
     """Of an HTTP API that is set to format 1.0: the path is decoded, and begins with the stage."""
     event = rest_api(stage=stage, path=path, **request)
     whole = unquote(path if stage == "$default" else f"/{stage}{path}")
-    event["requestContext"].update(path=whole, resourceId=None, resourcePath="$default")
-    return {**event, "version": "1.0", "resource": "$default", "path": whole, "pathParameters": None}
+    event["requestContext"].update(path=whole, resourceId=None, resourcePath=route)
+    parameters = parameters_of(route, unquote(path))
+    return {**event, "version": "1.0", "resource": route, "path": whole, "pathParameters": parameters}
 
 
 def load_balancer(*, many=False, method="GET", path="/", query=(), headers=None, cookies=(), body="", is_base64=False):
@@ -153,6 +165,49 @@ def load_balancer(*, many=False, method="GET", path="/", query=(), headers=None,
     }
 
 
+LATTICE_HOST = "proxy-0a40eebed65f8d69c.7d67968.vpc-lattice-svcs.eu-central-1.on.aws"
+
+
+def lattice_1(*, method="GET", path="/", query=(), headers=None, cookies=(), body="", is_base64=False):
+    """Of VPC Lattice, event structure version 1: in snake case, and what is repeated is joined with a comma."""
+    headers = {"host": LATTICE_HOST, "x-forwarded-for": "192.0.2.1", **(headers or {})}
+    if cookies:
+        headers["cookie"] = cookies
+    return {
+        "raw_path": path,
+        "method": method,
+        "headers": {name.lower(): ",".join(texts(value)) for name, value in headers.items()},
+        "query_string_parameters": {name: ",".join(values) for name, values in parse_qs(urlencode(query)).items()},
+        "body": body,
+        "is_base64_encoded": is_base64,
+    }
+
+
+def lattice_2(*, method="GET", path="/", query=(), headers=None, cookies=(), body="", is_base64=False):
+    """Of VPC Lattice, event structure version 2: headers and queries are lists."""
+    headers = {"host": LATTICE_HOST, "x-forwarded-for": "192.0.2.1", **(headers or {})}
+    if cookies:
+        headers["cookie"] = cookies
+    account = "arn:aws:vpc-lattice:eu-central-1:123456789012"
+    return {
+        "version": "2.0",
+        "path": path,
+        "method": method,
+        "headers": {name.lower(): texts(value) for name, value in headers.items()},
+        "queryStringParameters": parse_qs(urlencode(query)),
+        "body": body,
+        "isBase64Encoded": is_base64,
+        "requestContext": {
+            "serviceNetworkArn": f"{account}:servicenetwork/sn-0bf3f2882e9cc805a",
+            "serviceArn": f"{account}:service/svc-0a40eebed65f8d69c",
+            "targetGroupArn": f"{account}:targetgroup/tg-6d0ecf831eec9f09",
+            "region": "eu-central-1",
+            "timeEpoch": "1773342238390123",
+            "identity": {"sourceVpcArn": "arn:aws:ec2:eu-central-1:123456789012:vpc/vpc-0b8276c84697e7339"},
+        },
+    }
+
+
 def texts(value):
     return value if isinstance(value, list) else [value]
 
@@ -170,6 +225,8 @@ WAYS = {
     "rest-api-domain": (partial(rest_api, base_path="/tools"), "/tools"),
     "load-balancer": (load_balancer, ""),
     "load-balancer-many": (partial(load_balancer, many=True), ""),
+    "lattice-1": (lattice_1, ""),
+    "lattice-2": (lattice_2, ""),
 }
 ways = pytest.mark.parametrize("make_event", [way for way, _ in WAYS.values()], ids=WAYS)
 
@@ -229,6 +286,8 @@ def handle(event):
 
 
 def expected_keys(event):
+    if isinstance(event, dict) and ("method" in event or "raw_path" in event):
+        return {"headers"}
     if not isinstance(event, dict) or "httpMethod" not in event:
         return {"headers", "cookies"}
     headers = {"multiValueHeaders" if "multiValueHeaders" in event else "headers"}
@@ -294,12 +353,30 @@ def test_the_answer_to_a_load_balancer(handler, many):
     }
 
 
+@pytest.mark.parametrize("make_event", [lattice_1, lattice_2])
+def test_the_answer_to_vpc_lattice(handler, make_event):
+    """Which knows no `cookies`."""
+    assert handler(make_event(path="/v1/liveness")) == {
+        "statusCode": 200,
+        "headers": {"Content-Type": "application/json", "Content-Length": "12"},
+        "body": '{"ok": true}',
+        "isBase64Encoded": False,
+    }
+
+
 @pytest.mark.parametrize(
     ("event", "status", "body"),
     [
         ({"rawPath": "/"}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
         ({}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
         ({"key1": "value1"}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
+        (
+            {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}, "resources": [], "version": "0"},
+            200,
+            "A connector proxy for SpiffArena. Its commands: /v1/commands\n",
+        ),
+        ({"rawPath": "/", "queryStringParameters": {"method": "sms"}, "httpMethod": None}, 200, "A connector proxy for SpiffArena. Its commands: /v1/commands\n"),
+        ({"raw_path": "/v1/auths"}, 200, json.dumps(AUTHS)),
         ({"rawPath": "/v1/auths"}, 200, json.dumps(AUTHS)),
         ({"rawPath": "v1/liveness"}, 200, '{"ok": true}'),
         ({"path": "/v1/liveness", "httpMethod": "GET"}, 200, '{"ok": true}'),
@@ -350,6 +427,106 @@ def test_a_stage_or_a_base_path_is_where_the_proxy_is_mounted(handler, make_even
 )
 def test_a_prefix_without_a_path_behind_it(handler, event, prefix):
     assert handler(event)["body"].endswith(f" {prefix}/v1/commands\n")
+
+
+PROXY = "ANY /v1/{proxy+}"
+
+
+@pytest.mark.parametrize(
+    ("event", "script_name", "path"),
+    [
+        (http_api(route=PROXY, path="/v1/auths"), "", "/v1/auths"),
+        (http_api(route=PROXY, path="/v1/auths/"), "", "/v1/auths/"),
+        (http_api(route=PROXY, path="/v1/v1/auths"), "", "/v1/v1/auths"),
+        (http_api(route=PROXY, path="/v1/auths", stage="prod"), "/prod", "/v1/auths"),
+        (http_api(route=PROXY, path="/v1/auths", stage="v1"), "/v1", "/v1/auths"),
+        (http_api(route=PROXY, path="/v1/auths", base_path="/base"), "/base", "/v1/auths"),
+        (http_api(route=PROXY, path="/v1/do/a/Gr%C3%B6%C3%9Fe"), "", "/v1/do/a/Gr\xc3\xb6\xc3\x9fe"),
+        (http_api(route="ANY /{proxy+}", path="/v1/auths", base_path="/a/b"), "/a/b", "/v1/auths"),
+        (http_api(route="ANY /", path="/", base_path="/base"), "/base", "/"),
+        (http_api(route="ANY /", path="/", stage="prod"), "/prod", "/"),
+        (http_api(route="$default", path="/v1/auths"), "", "/v1/auths"),
+        (http_api(route="$default", path="/v1/auths", stage="prod"), "/prod", "/v1/auths"),
+        (http_api(route="$default", path="/auths/$default"), "", "/auths/$default"),
+        (http_api(route="GET /v1/commands", path="/v1/commands"), "", "/v1/commands"),
+        (http_api(route="GET /v1/commands", path="/v1/commands", stage="prod"), "/prod", "/v1/commands"),
+        (http_api(route="POST /v1/do/{connector}/{command}", path=ECHO, stage="prod"), "/prod", ECHO),
+        (http_api(route="POST /v1/do/http/{command}", path="/v1/do/http/Get", stage="do"), "/do", "/v1/do/http/Get"),
+        (http_api(route=PROXY, path="/v1/auths") | {"pathParameters": {"proxy": None}}, "", "/v1/auths"),
+        (http_api(route=PROXY, path="/v1/auths", stage="prod") | {"pathParameters": {"proxy": "x"}}, "/prod", "/v1/auths"),
+        (http_api_1(route="/v1/{proxy+}", path="/v1/auths"), "", "/v1/auths"),
+        (http_api_1(route="/v1/{proxy+}", path="/v1/auths", stage="prod"), "/prod", "/v1/auths"),
+        (http_api_1(route="/v1/commands", path="/v1/commands", stage="v1"), "/v1", "/v1/commands"),
+        (http_api_1(route="$default", path="/v1/auths", stage="prod"), "/prod", "/v1/auths"),
+        (rest_api(resource="/v1/{proxy+}", path="/v1/auths"), "/prod", "/v1/auths"),
+        (rest_api(resource="/v1/{proxy+}", path="/v1/auths/"), "/prod", "/v1/auths/"),
+        (rest_api(resource="/v1/{proxy+}", path="/v1/auths", stage="v1"), "/v1", "/v1/auths"),
+        (rest_api(resource="/v1/{proxy+}", path="/v1/auths", base_path="/base"), "/base", "/v1/auths"),
+        (rest_api(resource="/v1/{proxy+}", path="/v1/auths", base_path="/v1"), "/v1", "/v1/auths"),
+        (rest_api(resource="/v1/commands", path="/v1/commands", base_path="/base"), "/base", "/v1/commands"),
+        (rest_api(resource="/v1/do/{a}/{b}", path=ECHO), "/prod", ECHO),
+        (rest_api(path="/v1/auths/", base_path="/base"), "/base", "/v1/auths/"),
+        (rest_api(path="/", base_path="/base"), "/base", "/"),
+        (rest_api(path="/v1/auths") | {"requestContext": {"path": "/{proxy+}"}}, "", "/v1/auths"),
+        (rest_api(path="/v1/auths") | {"requestContext": {}}, "", "/v1/auths"),
+        (rest_api(path="/v1/auths") | {"pathParameters": None}, "/prod", "/v1/auths"),
+        (rest_api(path="/") | {"path": "/None/v1/auths", "requestContext": {}, "resource": "/x"}, "", "/None/v1/auths"),
+        (load_balancer(path="/v1/Gr%C3%B6%C3%9Fe"), "", "/v1/Gr\xc3\xb6\xc3\x9fe"),
+        (lattice_1(path="/v1/Gr%C3%B6%C3%9Fe"), "", "/v1/Gr\xc3\xb6\xc3\x9fe"),
+        (lattice_2(path="/v1/auths"), "", "/v1/auths"),
+        (function_url(path="/v1/auths"), "", "/v1/auths"),
+    ],
+)  # fmt: skip
+def test_only_what_stands_before_the_route_is_taken_off(imports, event, script_name, path):
+    environ = environ_of(event)
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == (script_name, path)
+
+
+def environ_of(event):
+    from spiffproxy_lambda import environ_from_event
+
+    return environ_from_event(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "query"),
+    [
+        (function_url() | {"rawQueryString": "prefix=Z\xfcrich&x=%C3%BC"}, "prefix=Z\xc3\xbcrich&x=%C3%BC"),
+        (function_url() | {"rawQueryString": None}, ""),
+        (
+            load_balancer() | {"queryStringParameters": {"prefix": "Z\xfcrich", "x": "%20"}},
+            "prefix=Z\xc3\xbcrich&x=%20",
+        ),
+        (rest_api(query=[("prefix", "Z\xfc rich"), ("a", "1"), ("a", "2")]), "prefix=Z%C3%BC+rich&a=1&a=2"),
+        (lattice_1(query=[("prefix", "Z\xfc rich")]), "prefix=Z%C3%BC+rich"),
+        (lattice_1(path="/v1/auths?prefix=Z%C3%BC%20", query=[("prefix", "Z\xfc ")]), "prefix=Z%C3%BC%20"),
+        (lattice_2(query=[("prefix", "Z\xfc rich"), ("a", "1"), ("a", "2")]), "prefix=Z%C3%BC+rich&a=1&a=2"),
+        (lattice_2(path="/v1/auths?a=1&a=2", query=[("a", "1"), ("a", "2")]), "a=1&a=2"),
+        (lattice_2() | {"queryStringParameters": None}, ""),
+        (lattice_2() | {"queryStringParameters": {"a": "1"}}, "a=1"),
+    ],
+)
+def test_the_query_is_as_wsgi_wants_it(imports, event, query):
+    """Bytes as letters (PEP 3333), be they encoded or not."""
+    environ = environ_of(event)
+    assert environ["QUERY_STRING"] == query
+    assert "?" not in environ["PATH_INFO"]
+
+
+@pytest.mark.parametrize(
+    ("event", "cookie"),
+    [
+        (function_url(cookies=["a=b", "c=d"]), "a=b; c=d"),
+        (http_api(cookies=["a=b", "c=d"]), "a=b; c=d"),
+        (rest_api(headers={"Cookie": ["a=b", "c=d"]}), "a=b; c=d"),
+        (rest_api(headers={"Cookie": "a=b", "cookie": "c=d"}), "a=b; c=d"),
+        (load_balancer(many=True, headers={"cookie": ["a=b", "c=d"]}), "a=b; c=d"),
+        (lattice_1(headers={"cookie": ["a=b", "c=d; e=f"]}), "a=b; c=d; e=f"),
+        (lattice_2(headers={"cookie": ["a=b", "c=d"]}), "a=b; c=d"),
+    ],
+)
+def test_two_lines_of_cookies_are_one(imports, event, cookie):
+    assert environ_of(event)["HTTP_COOKIE"] == cookie
 
 
 def test_a_stage_is_a_whole_segment_and_stands_once(handler):
@@ -564,6 +741,40 @@ def test_a_damaged_event_is_answered(handler, change, status):
     assert answer["statusCode"] == status
     if status == 400:
         assert json.loads(answer["body"]) == error_reply("bad_request", "event cannot be read as a request: .+")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"method": "POST", "path": ECHO, "body": "{}", "headers": {"content-type": JSON}},
+        {"method": "POST", "rawPath": ECHO},
+        {"method": "POST", "path": ECHO, "version": "1.0"},
+        {"method": "POST", "version": "2.0"},
+        {"httpMethod": "POST", "rawPath": ECHO},
+        {"httpMethod": "POST", "resource": "/{proxy+}", "pathParameters": {"proxy": ECHO[1:]}},
+        {"requestContext": {"httpMethod": "POST", "path": ECHO}},
+        {"http": {"method": "POST", "path": ECHO, "headers": {}}},
+        {"request": {"method": "POST", "uri": ECHO}},
+        {"body-json": {}, "params": {"path": {}}, "context": {"http-method": "POST", "resource-path": ECHO}},
+    ],
+    ids=repr,
+)
+def test_an_event_with_a_method_and_of_no_known_kind_is_400(handler, event):
+    """A POST of a command that is answered with the index page would look as if the command had run."""
+    answer = handler(event)
+    words = (
+        r"^The event has a method, but it is not an event of a function URL, an HTTP API, a REST API \(with the Lambda "
+        r"proxy integration\), a load balancer or VPC Lattice. Call the function by one of them$"
+    )
+    assert (answer["statusCode"], json.loads(answer["body"])) == (400, error_reply("bad_request", words))
+
+
+@pytest.mark.parametrize("method", [5, ["POST"], {"name": "POST"}])
+@pytest.mark.parametrize("make_event", [rest_api, http_api, load_balancer, lattice_1, lattice_2])
+def test_a_method_that_is_no_string_is_400(handler, make_event, method):
+    answer = handler(make_event(method=method))
+    words = "The event cannot be read as a request: its method is not a string$"
+    assert (answer["statusCode"], json.loads(answer["body"])) == (400, error_reply("bad_request", words))
 
 
 @ways

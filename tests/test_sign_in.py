@@ -1,10 +1,12 @@
 """Signing in: the whole flow with a provider of its own, what is refused and how, and that nothing secret shows."""
 
 import base64
+import gzip
 import hashlib
 import http.client
 import json
 import re
+import zlib
 from urllib.parse import parse_qs, parse_qsl, quote, unquote_plus, urlencode, urlsplit
 
 import pytest
@@ -236,6 +238,172 @@ def test_a_client_without_a_secret(make_app, provider):
     provider.reply = 200, {}, b'{"access_token": "t"}'
     proxy.get(agree(begin(proxy)), status=302)
     assert provider.forms[0]["client_id"] == provider.client_id
+
+
+@pytest.fixture
+def make_described(write_connector, make_app, tmp_path, provider):
+    """Return a function that makes an application whose one authentication, at the provider, has a description."""
+
+    def make(**changed):
+        description = {
+            "version": "2",
+            "client_id": provider.client_id,
+            "client_secret": provider.client_secret,
+            "authorization_url": f"{provider.url}/authorize?tenant=ours",
+            "access_token_url": f"{provider.url}/token",
+            "scope": "read write",
+            **changed,
+        }
+        source = f"class A:\n    def app_description(self, config):\n        return {description!r}\n"
+        name = write_connector("", auths__in____init__="", auths__in__a=source)
+        return make_app(tmp_path, AUTH_REDIRECT_URLS=ARENA), f"/v1/auth/{name}/A"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changed", "sent"),
+    [
+        ({}, "basic"),
+        ({"token_endpoint_auth_method": None}, "basic"),
+        ({"token_endpoint_auth_method": ""}, "basic"),
+        ({"token_endpoint_auth_method": "client_secret_basic"}, "basic"),
+        ({"token_endpoint_auth_method": "client_secret_post"}, "post"),
+        ({"token_endpoint_auth_method": "none"}, "id"),
+        ({"client_secret": ""}, "id"),
+        ({"client_secret": "", "token_endpoint_auth_method": "none"}, "id"),
+    ],
+)
+def test_how_the_client_authenticates(make_described, provider, upstream, changed, sent):
+    """By one method alone (RFC 6749 section 2.3): a secret in two places is refused by strict providers."""
+    provider.reply = 200, {"Content-Type": JSON}, b'{"access_token": "t"}'
+    proxy, auth = make_described(**changed)
+    proxy.get(agree(begin(proxy, auth=auth)), status=302)
+    form = provider.forms[0]
+    assert {"client_id": form.get("client_id"), "client_secret": form.get("client_secret")} == {
+        "basic": {"client_id": None, "client_secret": None},
+        "post": {"client_id": provider.client_id, "client_secret": provider.client_secret},
+        "id": {"client_id": provider.client_id, "client_secret": None},
+    }[sent]
+    assert ("Authorization" in upstream.requests[-1].headers) == (sent == "basic")
+
+
+@pytest.mark.parametrize(
+    ("scope", "sent"),
+    [
+        ("read write", "read write"),
+        (["read", "write"], "read write"),
+        (("read", "write"), "read write"),
+        (["read write", "", "admin"], "read write admin"),
+        (["read"], "read"),
+        ([], None),
+        ([""], None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_scope_is_a_string_or_a_list(make_described, scope, sent):
+    proxy, auth = make_described(scope=scope)
+    assert query_of(begin(proxy, auth=auth).headers["Location"]).get("scope") == sent
+
+
+RESPONSE_MODE = "but the proxy reads the code from the query. Remove response_mode from the URL$"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"scope": {"read": True}}, "has a scope that is not a string or a list of strings in its app_description$"),
+        ({"scope": {"read", "write"}}, "has a scope that is not a string or a list of strings"),
+        ({"scope": ["read", 5]}, "has a scope that is not a string or a list of strings"),
+        ({"scope": 5}, "has a scope that is not a string or a list of strings"),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt"},
+            "has token_endpoint_auth_method 'private_key_jwt'. Use one of client_secret_basic, client_secret_post, none$",
+        ),
+        ({"token_endpoint_auth_method": "Basic"}, "has token_endpoint_auth_method 'Basic'. Use one of "),
+        ({"token_endpoint_auth_method": ["none"]}, r"has token_endpoint_auth_method .* Use one of "),
+        (
+            {"token_endpoint_auth_method": "client_secret_post", "client_secret": ""},
+            "has token_endpoint_auth_method 'client_secret_post', but no client_secret. Add it, or use 'none'$",
+        ),
+        ({"token_endpoint_auth_method": "client_secret_basic", "client_secret": None}, "but no client_secret"),
+        (
+            {"authorization_url": "https://provider.example/authorize?response_mode=form_post"},
+            f"has response_mode=form_post in its authorization_url, {RESPONSE_MODE}",
+        ),
+        (
+            {"authorization_url": "https://provider.example/?tenant=a&response%5Fmode=form%5Fpost#x"},
+            f"has response_mode=form_post in its authorization_url, {RESPONSE_MODE}",
+        ),
+        ({"authorization_url": "https://provider.example/?response_mode=fragment"}, "has response_mode=fragment"),
+        ({"authorization_url": "https://provider.example/?response_mode=query.jwt"}, "has response_mode=query.jwt"),
+        (
+            {"authorization_url": "https://provider.example/?response_mode=query&response_mode=x"},
+            "has response_mode=x in",
+        ),
+    ],
+)
+def test_a_description_that_is_refused(make_described, changed, words):
+    proxy, auth = make_described(**changed)
+    answer = begin(proxy, auth=auth, status=500)
+    assert answer.json == error_reply("invalid_auth", f"{auth.removeprefix('/v1/auth/')} .*{words}")
+
+
+def test_the_response_mode_query_is_what_the_proxy_reads(make_described):
+    proxy, auth = make_described(authorization_url="https://provider.example/authorize?response_mode=query")
+    location = begin(proxy, auth=auth).headers["Location"]
+    assert location.startswith("https://provider.example/authorize?response_mode=query&response_type=code&")
+
+
+def test_a_provider_that_posts_to_the_callback(proxy):
+    answer = proxy.post(f"{SIGN_IN}/callback", {"code": "c", "state": "s"}, status=405)
+    assert answer.json == error_reply("method_not_allowed", "takes GET, OPTIONS, not POST")
+
+
+TOKEN_SET = '{"access_token": "tö", "scope": "read"}'
+TOKEN_FORM = "access_token=t%C3%B6&scope=read"
+UTF_8, BOM = TOKEN_SET.encode(), b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(UTF_8), {"Content-Type": JSON, "Content-Encoding": "gzip"}),
+        (gzip.compress(BOM + UTF_8), {"Content-Type": JSON, "Content-Encoding": "gzip"}),
+        (zlib.compress(UTF_8), {"Content-Type": JSON, "Content-Encoding": "deflate"}),
+        (gzip.compress(TOKEN_FORM.encode()), {"Content-Type": FORM, "Content-Encoding": "gzip"}),
+        (BOM + UTF_8, {"Content-Type": JSON}),
+        (BOM + b" \r\n" + UTF_8 + b"\n", {}),
+        (TOKEN_SET.encode("utf-16"), {"Content-Type": JSON}),
+        (TOKEN_SET.encode("utf-16-le"), {"Content-Type": JSON}),
+        (TOKEN_SET.encode("utf-32"), {}),
+        (TOKEN_SET.encode("latin-1"), {"Content-Type": f"{JSON}; charset=iso-8859-1"}),
+        (TOKEN_SET.encode("latin-1"), {"Content-Type": JSON}),
+        (UTF_8, {"Content-Type": f"{JSON}; charset=klingon"}),
+        (BOM + TOKEN_FORM.encode() + b"\n", {"Content-Type": FORM}),
+        (TOKEN_FORM.encode("utf-16"), {"Content-Type": f"{FORM}; charset=utf-16"}),
+    ],
+)
+def test_a_token_set_in_another_encoding(proxy, provider, body, headers):
+    provider.reply = 200, headers, body
+    location = proxy.get(agree(begin(proxy)), status=302).headers["Location"]
+    assert token_set_in(location) == {"access_token": "tö", "scope": "read"}
+
+
+def test_an_error_in_another_encoding(proxy, provider):
+    body = BOM + '{"error": "invalid_grant", "error_description": "zu spät"}'.encode()
+    provider.reply = 400, {"Content-Type": JSON, "Content-Encoding": "gzip"}, gzip.compress(body)
+    answer = proxy.get(agree(begin(proxy)), status=502)
+    assert answer.json == error_reply("token_refused", "answered 400: invalid_grant: zu spät$")
+
+
+def test_what_the_provider_says_in_raw_utf_8(proxy):
+    """PEP 3333: the environ has its bytes as letters."""
+    state = query_of(begin(proxy).headers["Location"])["state"]
+    said = f"error=access_denied&error_description=Zürich&state={state}".encode().decode("latin-1")
+    answer = proxy.get(f"{SIGN_IN}/callback?{said}", status=400)
+    assert answer.json == error_reply("sign_in_refused", "not signed you in: access_denied: Zürich$")
 
 
 def test_a_form_encoded_token_set(proxy, provider):
