@@ -6,6 +6,7 @@ Here a text is encoded before it is folded, and folded only between whole tokens
 
 from __future__ import annotations
 
+import itertools
 import re
 from email.charset import Charset
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ MAX_PARAMETER = MAX_LINE - len(" ;")
 WORD_OVERHEAD = len("=?utf-8?b??=")
 UTF_8 = Charset("utf-8")  # writes an encoded word as base64 or quoted-printable, whichever is shorter
 PRINTABLE = re.compile(r"[ -~]*")
-ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # RFC 5322 section 3.2.3
+ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")  # RFC 5322 section 3.2.3
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")  # RFC 2045 section 5.1
 
 
@@ -39,8 +40,7 @@ def fold(name: str, tokens: Iterable[str]) -> str:
 def encode_text(name: str, text: str) -> str:
     """Return a field such as the subject. Readers see the text exactly as it was written."""
     first = MAX_LINE - len(f"{name}: ")
-    # a line is folded only at single blanks: next to others, or at an end, readers and relays remove them
-    tokens = re.split("(?<! ) (?! )", text)
+    tokens = split_at_blanks(text)
     if not is_plain(text) or text != text.strip(" ") or max(map(len, tokens)) > first:
         tokens = list(encode_words(text, first))
     return fold(name, tokens)
@@ -60,13 +60,19 @@ def encode_mailboxes(name: str, mailboxes: list[Mailbox]) -> str:
 
 
 def encode_phrase(text: str) -> list[str]:
-    """Return the tokens of a display name (RFC 5322 section 3.2.5): atoms, a quoted string or encoded words."""
+    """Return the tokens of a display name (RFC 5322 section 3.2.5): a quoted string, or atoms and encoded words.
+
+    Words that need no encoding stay atoms: some readers, of which Python is one, leave a blank between encoded words.
+    """
+    words = split_at_blanks(text)
     quoted = quote_string(text)
-    if is_plain(text) and ATOMS.fullmatch(text) and max(map(len, text.split(" "))) < MAX_LINE:
-        return text.split(" ")
-    if is_plain(text) and len(quoted) < MAX_LINE:
+    if is_plain(text) and not all(map(is_atom, words)) and len(quoted) < MAX_LINE:
         return [quoted]  # in one piece: many readers do not know quoted strings that are folded
-    return list(encode_words(text, MAX_WORD))
+    tokens: list[str] = []
+    for are_atoms, neighbors in itertools.groupby(words, is_atom):
+        group = list(neighbors)
+        tokens += group if are_atoms else encode_words(" ".join(group), MAX_WORD)
+    return tokens
 
 
 def encode_parameters(name: str, value: str, parameters: dict[str, str]) -> str:
@@ -99,6 +105,10 @@ def encode_parameter(key: str, text: str) -> list[str]:
 
 def encode_words(text: str, first: int) -> Iterator[str]:
     """Return encoded words, the first of at most `first` characters. Readers drop the blanks between them."""
+    whole = UTF_8.header_encode(text)
+    if len(whole) <= first:
+        yield whole
+        return
     part, size, limit = "", 0, max_bytes(first)
     for character in text:
         length = len(character.encode())
@@ -113,6 +123,15 @@ def encode_words(text: str, first: int) -> Iterator[str]:
 def max_bytes(length: int) -> int:
     """Return how many bytes an encoded word of this length holds in base64."""
     return (length - WORD_OVERHEAD) // 4 * 3
+
+
+def split_at_blanks(text: str) -> list[str]:
+    """Split a text at single blanks. Next to others, or at an end, readers and relays would remove them."""
+    return re.split("(?<! ) (?! )", text)
+
+
+def is_atom(word: str) -> bool:
+    return ATOM.fullmatch(word) is not None and is_plain(word) and len(word) < MAX_LINE
 
 
 def is_plain(text: str) -> bool:
