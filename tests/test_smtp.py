@@ -587,7 +587,13 @@ STARTTLS = {"smtp_starttls": True}
         (follow(STARTTLS="501 no"), STARTTLS, "SMTPResponseException", 422, "The server answered 501 no$"),
         (follow(STARTTLS=""), STARTTLS, "SMTPServerDisconnected", 503, "closed"),
         (speaks_no_tls, STARTTLS, "SSLError", 503, "127.0.0.1 port [0-9]+ does not speak TLS here"),
-        (follow(EHLO="250-hello\r\n250 AUTH GSSAPI"), LOGIN, "SMTPException", 422, "No suitable authentication method"),
+        (
+            follow(EHLO="250-hello\r\n250 AUTH GSSAPI"),
+            LOGIN,
+            "SMTPException",
+            422,
+            "No suitable authentication method found. The server offers GSSAPI.$",
+        ),
         (follow(AUTH="535 no"), LOGIN, "SMTPAuthenticationError", 422, "The server answered 535 no$"),
         (follow(AUTH="454 later"), LOGIN, "SMTPAuthenticationError", 503, "The server answered 454 later$"),
         (follow(AUTH=""), LOGIN, "SMTPServerDisconnected", 503, "closed"),
@@ -711,6 +717,7 @@ SENT = ["250 sender", "250 recipient", "354 go on", "250 sent"]
         (["299 hello", "299 hello", "299 yes", "299 yes", "399 go on", "299 sent"], {}, None, 200, ""),
         ([*HELLO, "251 yes", "252 yes", "354 go on", "251 sent"], {}, None, 200, ""),
         ([*HELLO, "259 yes", "259 yes", "354 go on", "202 sent"], {}, None, 200, ""),
+        (["220hello", "250hello", "250yes", "250\tyes", "354", "250sent"], {}, None, 200, ""),
         ([*HELLO, "459 later"], {}, "SMTPSenderRefused", 503, "459 later$"),
         ([*HELLO, "559 no"], {}, "SMTPSenderRefused", 422, "559 no$"),
         ([*HELLO, "250 yes", "599 no"], {}, "SMTPRecipientsRefused", 422, "599 no"),
@@ -1087,7 +1094,10 @@ def test_one_mailbox_arrives(send, mail_server, parameter, text, name):
     field = email.message_from_bytes(mail_server.envelopes[0].content)[parameter[len("email_") :].replace("_", "-")]
     ((read_name, address),) = email.utils.getaddresses([field.replace("\r\n", "")])
     assert address == "desa@example.org"
-    assert str(email.header.make_header(email.header.decode_header(read_name))) == (name or text.split('"')[1])
+    expected = name or text.split('"')[1]
+    assert str(email.header.make_header(email.header.decode_header(read_name))) == expected
+    field = message_of(mail_server)[parameter[len("email_") :].replace("_", "-")]
+    assert [(mailbox.display_name, mailbox.addr_spec) for mailbox in field.addresses] == [(expected, address)]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ class Session:
             raise smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server.")
         mechanisms = self._choose_mechanisms(user + password)
         if not mechanisms:
-            raise smtplib.SMTPException("No suitable authentication method found.")
+            offered = self._extensions["AUTH"].strip()
+            raise smtplib.SMTPException(
+                f"No suitable authentication method found. The server offers {offered or 'none'}."
+            )
         failures: list[Reply] = []
         for mechanism in mechanisms:
             try:
@@ -234,9 +237,9 @@ class Session:
             size += len(line)
             if size > MAX_REPLY_BYTES:
                 raise smtplib.SMTPResponseException(500, "Line too long.")
-            if not re.match(rb"[0-9]{3}(?:[ \r\n-]|$)", line):
+            if not re.match(rb"[0-9]{3}(?![0-9])", line):
                 raise smtplib.SMTPResponseException(NOT_SMTP, line.strip())
-            lines.append(line[4:].strip())
+            lines.append(line[3:].lstrip(b" -").strip())
             if line[3:4] != b"-":
                 break
         reply = Reply(int(line[:3]), b"\n".join(lines))
