@@ -76,6 +76,9 @@ def wrap_tls(sock: socket.socket, host: str, port: int) -> ssl.SSLSocket:
         else:
             message = f"TLS with {host} port {port} failed: {error.reason or error.strerror or error}"
         raise type(error)(error.errno, message) from None
+    except ConnectionError as error:
+        message = f"TLS with {host} port {port} failed: {error.strerror or error}"
+        raise type(error)(error.errno, message) from None
 
 
 @functools.cache

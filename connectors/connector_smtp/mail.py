@@ -24,10 +24,10 @@ TIMEOUT_SECONDS = 40  # for a command; SpiffArena waits 45
 class Email(ConnectorCommand):
     """A version 1 command. Commands are dataclasses that take some of these parameters.
 
-    :param smtp_user: empty where the server asks for no login
-    :param smtp_starttls: true encrypts by STARTTLS, and sends nothing where the server does not offer it
+    :param smtp_user: empty if the server asks for no login
+    :param smtp_starttls: true encrypts by STARTTLS, and sends nothing if the server does not offer it
     :param smtp_ssl: true is TLS from the start, as on port 465
-    :param email_to: addresses with commas between them, or a list of them; "Jane <jane@example.org>" is one, too
+    :param email_to: addresses with commas between them, or a list of them; with names as in "Jane <jane@example.org>"
     :param email_from: one address
     :param email_cc: as email_to
     :param email_bcc: as email_to, and nobody else sees it
