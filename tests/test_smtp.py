@@ -1279,6 +1279,27 @@ def test_one_deadline_for_all(make_send, raw_server):
     assert at_once(send_slowly, SLOW_SERVERS) == [(what, *expected) for what, _, _ in SLOW_SERVERS]
 
 
+@pytest.mark.parametrize(
+    ("replies", "more", "code", "words"),
+    [
+        (["220 hello", auth("PLAIN", "LOGIN"), "535 wrong"], LOGIN, "SMTPAuthenticationError", "535 wrong"),
+        (["220 hello", "550 your name"], {}, "SMTPHeloError", "550 your name"),
+        ([*HELLO, "250 yes", "550 no"], {"email_to": "a@x.example,b@x.example"}, "SMTPRecipientsRefused", "550 no"),
+    ],
+)
+def test_a_server_that_refuses_and_falls_silent(make_send, raw_server, replies, more, code, words):
+    """What it refused is the cause, and not to be tried again."""
+
+    def talk(connection, number):
+        script([], *replies)(connection, number)
+        while connection.recv(1000):  # until we give up
+            pass
+
+    answer = make_send(SMTP_TIMEOUT=SLOW / 5)("SendEmailV2", raw_server(talk).port, **more)
+    assert outcome(answer) == (code, 422)
+    assert words in answer.json["error"]["message"]
+
+
 def test_a_message_that_is_not_taken(make_send, raw_server):
     """The server has said that it wants it."""
     attachment = {"content_base64": "AAAA" * 1_500_000}

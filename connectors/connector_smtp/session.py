@@ -28,6 +28,9 @@ NOT_IMPLEMENTED = {500, 502, 504}
 NOT_THIS_MECHANISM = {500, 501, 502, 504, 534, 538}
 ALREADY_LOGGED_IN = 503
 CLOSING = 421
+# of a server that refuses and then falls silent, the refusal is reported
+REFUSALS = (smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused)
+SILENCE = (smtplib.SMTPServerDisconnected, socket.timeout)
 
 
 class Reply(NamedTuple):
@@ -61,7 +64,7 @@ class Session:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         self._socket.close()
         is_late = isinstance(error, socket.timeout) or time.monotonic() >= self._deadline
-        if is_late and isinstance(error, (OSError, ValueError)):
+        if is_late and isinstance(error, (OSError, ValueError)) and not isinstance(error, REFUSALS):
             raise TimeoutError("the mail server did not take the message in time") from None
 
     # --- from the greeting to the goodbye ---
@@ -102,7 +105,7 @@ class Session:
         for mechanism in mechanisms:
             try:
                 reply = self._authenticate(mechanism, user.encode(), password.encode())
-            except smtplib.SMTPServerDisconnected:
+            except SILENCE:
                 if not failures:
                     raise
                 break
@@ -158,7 +161,7 @@ class Session:
             raise smtplib.SMTPHeloError(*reply)
         try:
             second = self._command(f"HELO {self._helo_name}")
-        except smtplib.SMTPServerDisconnected:
+        except SILENCE:
             raise smtplib.SMTPHeloError(*reply) from None
         if not second.is_positive:
             raise smtplib.SMTPHeloError(*(second if reply.code in NOT_IMPLEMENTED else reply))
@@ -196,7 +199,7 @@ class Session:
         for recipient in recipients:
             try:
                 reply = self._command(f"RCPT TO:<{recipient}>")
-            except smtplib.SMTPServerDisconnected:
+            except SILENCE:
                 if refused:
                     raise smtplib.SMTPRecipientsRefused(refused) from None
                 raise
