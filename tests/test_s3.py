@@ -293,9 +293,9 @@ def test_a_result_is_an_attachment(make_call, store, make_app):
     """GetObject's is what the smtp connector takes."""
     call = make_call()
     call("PutObject", key="a/grün.txt", file_data=encode(b"text"), content_type="text/plain; charset=utf-8")
-    from connector_smtp.message import read_attachments
+    from connector_smtp.attachments import read_attachments
 
-    assert read_attachments(call("GetObject", key="a/grün.txt")[0]) == [("grün.txt", "text/plain", b"text")]
+    assert read_attachments(call("GetObject", key="a/grün.txt")[0]) == [("grün.txt", "text/plain", {}, b"text")]
 
 
 # --- where the bucket is, and who signs ---

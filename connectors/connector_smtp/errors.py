@@ -1,24 +1,36 @@
-"""The codes of version 2, which are names of exceptions. What the server says is in the message."""
+"""The codes of version 2, which are names of exceptions, and the exceptions that the standard library does not have."""
 
 from __future__ import annotations
 
+import smtplib
+
+NOT_SMTP = -1  # the code of a reply that is not one, as in smtplib
+
 ERRORS = {
-    "ValueError": "an address, a text or an attachment is none; the message names the parameter",
-    "gaierror": "there is no such mail server",
-    "ConnectionRefusedError": "nobody listens at the host and port",
-    "ConnectionResetError": "the connection was broken off",
-    "OSError": "there is no way to the server, or the network failed",
-    "TimeoutError": "the server did not take the message within the time",
+    "ValueError": "an address, a string, an attachment or a setting is invalid; the message names the parameter",
+    "gaierror": "the name of the mail server cannot be resolved",
+    "ConnectionRefusedError": "the server does not accept connections at this host and port",
+    "ConnectionResetError": "the server closed the connection",
+    "OSError": "the server cannot be reached, or the network failed",
+    "TimeoutError": "the server did not accept the message within the time",
     "SSLError": "TLS failed; does the port speak it from the start, or by STARTTLS?",
     "SSLCertVerificationError": "the server's certificate is not trusted",
     "SMTPServerDisconnected": "the server closed the connection",
-    "SMTPConnectError": "the server does not want to talk, now or at all",
-    "SMTPHeloError": "the server does not take the proxy's greeting",
-    "SMTPResponseException": "the server does not begin TLS",
+    "SMTPConnectError": "the server refused the connection, for now or permanently",
+    "SMTPHeloError": "the server refused the proxy's EHLO; CONNECTOR_PROXY_SMTP_HELO_NAME sets the name in it",
+    "SMTPResponseException": "the server refused STARTTLS, or a reply of it is not SMTP",
     "SMTPNotSupportedError": "the server does not offer STARTTLS, a login, or addresses beyond ASCII",
-    "SMTPAuthenticationError": "the server does not take user and password",
-    "SMTPException": "there is no way to log in that both sides know",
-    "SMTPSenderRefused": "the server does not take the sender",
-    "SMTPRecipientsRefused": "the server does not take recipients, which the message names; the others may have got it",
-    "SMTPDataError": "the server does not take the text, or the whole message",
+    "SMTPAuthenticationError": "the server refused user and password",
+    "SMTPException": "the server offers no way to log in that the proxy knows",
+    "SMTPSenderRefused": "the server refused the sender",
+    "SMTPRecipientsRefused": "the server refused recipients, which the message names; the others may have received it",
+    "SMTPDataError": "the server refused the content of the message",
 }
+
+
+class SentToSome(smtplib.SMTPRecipientsRefused):
+    """Refused for some recipients; sending the message again would send it to the others twice."""
+
+
+class SettingError(ValueError):
+    """A setting is invalid, which is the operator's mistake."""

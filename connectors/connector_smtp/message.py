@@ -1,145 +1,115 @@
-"""The message: addresses, texts and attachments, checked before anything is sent."""
+"""The message as bytes. It is written without the standard library's generator, so it is the same on every Python."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-import unicodedata
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate, getaddresses, make_msgid
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+import secrets
+from email import quoprimime
+from email.utils import formatdate, make_msgid
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-# base64 or quoted-printable for what is not ASCII: not every server takes eight bits
-_POLICY = SMTP.clone(cte_type="7bit")
-# the name stands in front of base64, behind what else the type of the file has
-_DATA_URL = re.compile(
-    r"data:(?P<type>[^;,]*)(?:;(?!name=)[^;,]*)*(?:;name=(?P<name>[^;,]*))?(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL
-)
-_MEDIA_TYPE = re.compile(r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
+from connector_smtp.attachments import Attachment, read_attachments
+from connector_smtp.headers import encode_mailboxes, encode_parameters, encode_text
+from connector_smtp.values import read_text
+
+if TYPE_CHECKING:
+    from connector_smtp.addresses import Mailbox
+
+MAX_LINE_BYTES = 998  # RFC 5322 section 2.1.1
+# readers would put the pieces together, or fetch the body from elsewhere, instead of showing a file
+ACTIVE_MESSAGES = {"message/partial", "message/external-body"}
 
 
-class Attachment(NamedTuple):
-    filename: str
-    media_type: str
-    content: bytes
+class Part(NamedTuple):
+    """A part of a message, or the whole: its header fields, and its body with CRLF at each end of a line."""
+
+    fields: list[str]
+    body: bytes
+
+    def encode(self) -> bytes:
+        return "\r\n".join([*self.fields, "", ""]).encode() + self.body
 
 
 def compose(
     *,
     subject: Any,
     body: Any,
-    sender: Address,
-    to: list[Address],
-    cc: list[Address],
-    reply_to: list[Address],
+    sender: Mailbox,
+    to: list[Mailbox],
+    cc: list[Mailbox],
+    reply_to: list[Mailbox],
     html: Any,
-    attachments: list[Attachment],
-) -> EmailMessage:
-    """Return the message; raise ValueError that names the parameter which makes none."""
-    message = EmailMessage(_POLICY)
-    message["Subject"] = check_text("email_subject", subject, one_line=True)
-    message["From"] = sender
-    for name, addresses in ("To", to), ("Cc", cc), ("Reply-To", reply_to):
-        if addresses:
-            message[name] = addresses
-    message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = make_msgid(domain=sender.domain)  # without a domain it would ask DNS for ours
-    message.set_content(check_text("email_body", body))
+    attachments: Any,
+) -> bytes:
+    """Return the message; raise ValueError that names the parameter that is invalid."""
+    fields = [encode_text("Subject", read_text("email_subject", subject, one_line=True))]
+    for name, mailboxes in ("From", [sender]), ("To", to), ("Cc", cc), ("Reply-To", reply_to):
+        if mailboxes:
+            fields.append(encode_mailboxes(name, mailboxes))
+    fields.append(f"Date: {formatdate(localtime=True)}")
+    fields.append(f"Message-ID: {make_msgid(domain=sender.domain)}")  # without a domain it would ask DNS for ours
+    fields.append("MIME-Version: 1.0")
+    content = make_text_part("plain", read_text("email_body", body))
     if html:
-        message.add_alternative(check_text("email_html", html), subtype="html")
-    for filename, media_type, content in attachments:
-        maintype, _, subtype = media_type.partition("/")
-        message.add_attachment(content, maintype=maintype, subtype=subtype, filename=filename)
-    for part in message.walk():
-        for name, value in part.items():
-            _check_header(name, value)
-    return message
+        content = join("alternative", [content, make_text_part("html", read_text("email_html", html))])
+    files = [make_attachment_part(attachment) for attachment in read_attachments(attachments)]
+    if files:
+        content = join("mixed", [content, *files])
+    return Part(fields + content.fields, content.body).encode()
 
 
-def encode(message: EmailMessage, *, utf8: bool) -> bytes:
-    """Return what is sent; with `utf8` addresses may have letters beyond ASCII (RFC 6532)."""
-    return message.as_bytes(policy=_POLICY.clone(utf8=utf8))
+def join(subtype: str, parts: list[Part]) -> Part:
+    """Return a multipart part (RFC 2046 section 5.1.1)."""
+    boundary = f"=_{secrets.token_hex(16)}"
+    body = b"".join(b"--%b\r\n%b\r\n" % (boundary.encode(), part.encode()) for part in parts)
+    return Part(
+        [encode_parameters("Content-Type", f"multipart/{subtype}", {"boundary": boundary})],
+        body + b"--%b--\r\n" % boundary.encode(),
+    )
 
 
-def _check_header(name: str, value: Any) -> None:
-    """Refuse what would be two headers on the wire: the standard library decodes encoded words that it is given."""
-    for policy in (_POLICY, _POLICY.clone(utf8=True)):
-        if re.search(r"\n[^ \t]", policy.fold(name, value).rstrip()):
-            raise ValueError(f"the header {name} would hold a line break")
+def make_text_part(subtype: str, text: str) -> Part:
+    content = re.sub("\r\n|\r|\n", "\r\n", text).encode()
+    field = encode_parameters("Content-Type", f"text/{subtype}", {"charset": "utf-8"})
+    if is_seven_bit(content):
+        return Part([field, "Content-Transfer-Encoding: 7bit"], content)
+    # binascii.b2a_qp() folds some texts with bare LF, and some lines after 77 characters
+    quoted = quoprimime.body_encode(content.decode("latin-1"), 76, "\r\n").encode()
+    encoded = encode_base64(content)
+    if len(quoted) < len(encoded):
+        return Part([field, "Content-Transfer-Encoding: quoted-printable"], quoted)
+    return Part([field, "Content-Transfer-Encoding: base64"], encoded)
 
 
-def check_login(parameter: str, value: Any) -> str:
-    """Return the user or the password, empty where there is none; smtplib sends ASCII alone."""
-    text = check_text(parameter, value or "")
-    if not text.isascii():
-        raise ValueError(f"{parameter} holds a letter beyond ASCII")
-    return text
+def make_attachment_part(attachment: Attachment) -> Part:
+    """Return a file.
+
+    A message may not be encoded (RFC 2046 section 5.2.1). One that would have to be is a file of bytes, and so is what
+    readers would not show as a file.
+    """
+    filename, media_type, parameters, content = attachment
+    encoding = "base64"
+    if media_type.startswith("message/") and media_type not in ACTIVE_MESSAGES:
+        lines = re.sub(rb"\r?\n", b"\r\n", content)
+        if is_seven_bit(lines):
+            encoding, content = "7bit", lines
+    if encoding == "base64" and media_type.startswith(("message/", "multipart/")):
+        media_type, parameters = "application/octet-stream", {}
+    fields = [
+        encode_parameters("Content-Type", media_type, parameters),
+        f"Content-Transfer-Encoding: {encoding}",
+        encode_parameters("Content-Disposition", "attachment", {"filename": filename}),
+    ]
+    return Part(fields, content if encoding == "7bit" else encode_base64(content))
 
 
-def check_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
-    """Return a text that can be sent; a line break in a header would let its author add others."""
-    if not isinstance(value, str):
-        raise ValueError(f"{parameter} must be text, not {type(value).__name__}")
-    if one_line and (len(f"{value}.".splitlines()) > 1 or "\0" in value):
-        raise ValueError(f"{parameter} holds a line break")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{parameter} holds half of a surrogate pair") from None
-    return value
+def is_seven_bit(content: bytes) -> bool:
+    """Return whether lines that end in CRLF can be sent as they are (RFC 2045 section 2.7)."""
+    lines = content.split(b"\r\n")
+    is_short = max(map(len, lines)) <= MAX_LINE_BYTES
+    return is_short and content.isascii() and not any(re.search(rb"[\r\n\0]", line) for line in lines)
 
 
-def read_addresses(parameter: str, value: Any) -> list[Address]:
-    """Read one address, several with commas between them, or a list of these; none for null and empty."""
-    texts = value if isinstance(value, list) else [value] if value else []
-    addresses = []
-    for text in texts:
-        for name, address in getaddresses([check_text(parameter, text, one_line=True).strip(" ,")]):
-            local, at, domain = address.rpartition("@")
-            if not (local and at and domain) or re.search(r"[\s<>]", address):
-                raise ValueError(f"{parameter}: {text!r} is no address")
-            addresses.append(_make_address(parameter, name, local, domain))
-    return addresses
-
-
-def _make_address(parameter: str, name: str, local: str, domain: str) -> Address:
-    try:
-        return Address(name, local.strip('"'), _encode_domain(domain))
-    except (ValueError, IndexError) as error:  # the parser of the standard library has many ways to say no
-        raise ValueError(f"{parameter}: {local}@{domain} is no address: {error}") from None
-
-
-def _encode_domain(domain: str) -> str:
-    """Return a domain in ASCII, label by label: in a header it would become an encoded word, which is no domain."""
-    labels = unicodedata.normalize("NFKC", domain).lower().split(".")
-    return ".".join(x if x.isascii() else "xn--" + x.encode("punycode").decode() for x in labels)
-
-
-def read_attachments(value: Any) -> list[Attachment]:
-    """Read SpiffArena's data URLs, and objects with `filename`, `content_base64` and `mimetype`."""
-    items = value if isinstance(value, list) else [value] if value else []
-    return [_read_attachment(f"email_attachments, number {number}", item) for number, item in enumerate(items, 1)]
-
-
-def _read_attachment(place: str, item: Any) -> Attachment:
-    if isinstance(item, str):
-        match = _DATA_URL.fullmatch(item)
-        if not match:
-            raise ValueError(f"{place}: a text must be a data URL, data:<mimetype>;name=<name>;base64,<data>")
-        name, media_type, data = unquote(match["name"] or "attachment"), match["type"], match["data"]
-    elif isinstance(item, dict) and "content_base64" in item:
-        name, media_type, data = item.get("filename") or "attachment", item.get("mimetype"), item["content_base64"]
-    else:
-        raise ValueError(f"{place} must be a data URL, or an object with filename, content_base64 and mimetype")
-    media_type = media_type or "application/octet-stream"
-    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
-        raise ValueError(f"{place}: {media_type!r} is no mimetype")
-    try:
-        content = base64.b64decode(re.sub(r"\s", "", check_text(place, data)), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"{place}: its data is not base64: {error}") from None
-    return Attachment(check_text(f"{place}: filename", name, one_line=True), media_type, content)
+def encode_base64(content: bytes) -> bytes:
+    return base64.encodebytes(content).replace(b"\n", b"\r\n")

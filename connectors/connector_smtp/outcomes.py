@@ -1,0 +1,59 @@
+"""What a failure is called, what is said about it, and whether another try may help."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+
+from connector_smtp.connection import create_tls_context
+from connector_smtp.errors import ERRORS, NOT_SMTP, SentToSome, SettingError
+
+MAX_WORDS = 300  # characters of what a server says
+UNKNOWN_AUTHORITY = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, or an issuer that is not known
+
+
+def describe_error(error: Exception) -> str:
+    """Return what an author can act on: of a refusal, the server's own words."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        replies = [f"{name} ({code} {read_words(reply)})" for name, (code, reply) in error.recipients.items()]
+        sent = "sent, but not to" if isinstance(error, SentToSome) else "not sent; the server refused"
+        return f"The message was {sent} {', '.join(replies)}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        words = read_words(error.smtp_error)
+        if error.smtp_code == NOT_SMTP:
+            return f"The server's reply is not SMTP: {words}"
+        return f"The server answered {error.smtp_code} {words}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = f"The server's certificate is not trusted: {error.verify_message}"
+        if error.verify_code in UNKNOWN_AUTHORITY:
+            message += f". The proxy trusts the CA certificates in {create_tls_context()[1]} (SSL_CERT_FILE)"
+        return message
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def read_words(reply: bytes | str) -> str:
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}…"
+
+
+def find_error_code(error: Exception) -> str:
+    """Return the first among the classes of an exception that is a code; OSError and ValueError are."""
+    if isinstance(error, socket.timeout):
+        return "TimeoutError"  # of which it is a name, from Python 3.10 on
+    return next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERRORS)
+
+
+def find_http_status(error: Exception) -> int:
+    """Return 503 if another try may help, 422 if it will not, 400 for the author's mistakes, 500 for the operator's."""
+    if isinstance(error, (SentToSome, smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError)):
+        return 422
+    if type(error) is smtplib.SMTPException:  # no way to log in that both sides know
+        return 422
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return 503 if any(code < 500 for code, _ in error.recipients.values()) else 422
+    if isinstance(error, smtplib.SMTPResponseException):
+        return 503 if error.smtp_code < 500 else 422
+    if isinstance(error, SettingError):
+        return 500
+    return 503 if isinstance(error, OSError) else 400

@@ -1,0 +1,310 @@
+"""The conversation with a mail server (RFC 5321).
+
+Its errors are those of smtplib, whose own conversation is not used: it takes 250 alone for success, loses what a server
+said before it closed the connection, and logs in with ASCII only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import smtplib
+import socket
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from connector_smtp.connection import connect, seconds_until, wrap_tls
+from connector_smtp.errors import NOT_SMTP
+
+GOODBYE_SECONDS = 2
+MAX_REPLY_BYTES = 64 * 1024
+MAX_COMMAND = 510  # of a line without its end (RFC 5321 section 4.5.3.1.4)
+CHUNK_BYTES = 16 * 1024  # one record of TLS
+NOT_IMPLEMENTED = {500, 502, 504}
+# the server does not know a mechanism, or wants another; this says nothing about user and password
+NOT_THIS_MECHANISM = {500, 501, 502, 504, 534, 538}
+ALREADY_LOGGED_IN = 503
+CLOSING = 421
+# of a server that refuses and then falls silent, the refusal is reported
+REFUSALS = (smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused)
+SILENCE = (smtplib.SMTPServerDisconnected, socket.timeout)
+
+
+class Reply(NamedTuple):
+    code: int
+    words: bytes
+
+    @property
+    def is_positive(self) -> bool:
+        """Codes that a client does not know go by their first digit (RFC 5321 section 4.3.2)."""
+        return self.code // 100 == 2
+
+    @property
+    def is_intermediate(self) -> bool:
+        return self.code // 100 == 3
+
+
+class Session:
+    """A connection that is closed at the end of a `with`; what fails after the deadline is a `TimeoutError`."""
+
+    def __init__(self, host: str, port: int, helo_name: str, deadline: float) -> None:
+        self._host, self._port, self._helo_name = host, port, helo_name
+        self._deadline = self._reply_deadline = deadline
+        self._received = b""
+        self._send_error: OSError | None = None
+        self._extensions: dict[str, str] = {}
+        self._socket: socket.socket = connect(host, port, deadline)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        self._socket.close()
+        is_late = isinstance(error, socket.timeout) or time.monotonic() >= self._deadline
+        if is_late and isinstance(error, (OSError, ValueError)) and not isinstance(error, REFUSALS):
+            raise TimeoutError("the mail server did not take the message in time") from None
+
+    # --- from the greeting to the goodbye ---
+
+    def open(self, *, use_tls: bool) -> None:
+        """Read the greeting, after TLS from the start if that is asked for, and introduce the proxy."""
+        if use_tls:
+            self._start_handshake()
+        try:
+            reply = self._read_reply()
+        except smtplib.SMTPResponseException as error:
+            raise smtplib.SMTPConnectError(error.smtp_code, error.smtp_error) from None
+        if not reply.is_positive:
+            raise smtplib.SMTPConnectError(*reply)
+        self._say_hello()
+
+    def start_tls(self) -> None:
+        if "STARTTLS" not in self._extensions:
+            raise smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server.")
+        reply = self._command("STARTTLS")
+        if not reply.is_positive:
+            raise smtplib.SMTPResponseException(*reply)
+        self._received = b""  # what came before TLS, anybody may have sent (RFC 3207 section 4.2)
+        self._start_handshake()
+        self._say_hello()
+
+    def log_in(self, user: str, password: str) -> None:
+        """Try what both sides know; where a server refuses one mechanism, the next may do."""
+        if "AUTH" not in self._extensions:
+            raise smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server.")
+        mechanisms = self._choose_mechanisms(user + password)
+        if not mechanisms:
+            offered = self._extensions["AUTH"].strip()
+            raise smtplib.SMTPException(
+                f"No suitable authentication method found. The server offers {offered or 'none'}."
+            )
+        failures: list[Reply] = []
+        for mechanism in mechanisms:
+            try:
+                reply = self._authenticate(mechanism, user.encode(), password.encode())
+            except SILENCE:
+                if not failures:
+                    raise
+                break
+            if reply.is_positive or (reply.code == ALREADY_LOGGED_IN and not failures):
+                return
+            failures.append(reply)
+            if reply.code == CLOSING:
+                break
+        about_login = [reply for reply in failures if reply.code not in NOT_THIS_MECHANISM]
+        raise smtplib.SMTPAuthenticationError(*(about_login or failures)[-1])
+
+    def send(
+        self, message: bytes, sender: str, recipients: list[str], *, use_utf8: bool
+    ) -> dict[str, tuple[int, bytes]]:
+        """Send a message and return the recipients that were refused; raise an error if all were."""
+        options = [f"SIZE={len(message)}"] if "SIZE" in self._extensions else []
+        if use_utf8:
+            if "SMTPUTF8" not in self._extensions:
+                raise smtplib.SMTPNotSupportedError("The server takes no address with letters beyond ASCII (SMTPUTF8)")
+            options += ["SMTPUTF8", "BODY=8BITMIME"]
+        reply = self._command(" ".join([f"MAIL FROM:<{sender}>", *options]))
+        if not reply.is_positive:
+            raise smtplib.SMTPSenderRefused(*reply, sender)
+        refused = self._name_recipients(recipients)
+        reply = self._command("DATA")
+        if not reply.is_intermediate:
+            raise smtplib.SMTPDataError(*reply)
+        self._send(encode_data(message))
+        reply = self._read_reply()
+        if not reply.is_positive:
+            raise smtplib.SMTPDataError(*reply)
+        return refused
+
+    def leave(self) -> None:
+        """Say goodbye: what is sent is sent, whatever the server says to that, if anything."""
+        self._reply_deadline = time.monotonic() + GOODBYE_SECONDS
+        with suppress(OSError, ValueError):
+            self._command("QUIT")
+
+    # --- steps of these ---
+
+    def _start_handshake(self) -> None:
+        self._socket.settimeout(seconds_until(self._deadline))
+        self._socket = wrap_tls(self._socket, self._host, self._port)
+
+    def _say_hello(self) -> None:
+        """Introduce the proxy by EHLO, or by HELO if the server does not know that."""
+        reply = self._command(f"EHLO {self._helo_name}")
+        self._extensions = read_extensions(reply) if reply.is_positive else {}
+        if reply.is_positive:
+            return
+        if reply.code == CLOSING:
+            raise smtplib.SMTPHeloError(*reply)
+        try:
+            second = self._command(f"HELO {self._helo_name}")
+        except SILENCE:
+            raise smtplib.SMTPHeloError(*reply) from None
+        if not second.is_positive:
+            raise smtplib.SMTPHeloError(*(second if reply.code in NOT_IMPLEMENTED else reply))
+
+    def _choose_mechanisms(self, login: str) -> list[str]:
+        known = ["PLAIN", "LOGIN"]
+        if has_md5() and login.isascii():
+            known.insert(0, "CRAM-MD5")
+        elif has_md5():
+            known.append("CRAM-MD5")  # the last: RFC 2195 names no charset, RFC 4616 names UTF-8
+        offered = self._extensions["AUTH"].upper().split()
+        return [mechanism for mechanism in known if mechanism in offered]
+
+    def _authenticate(self, mechanism: str, user: bytes, password: bytes) -> Reply:
+        """Return the last reply to AUTH (RFC 4954)."""
+        if mechanism == "CRAM-MD5":
+            reply = self._command("AUTH CRAM-MD5")
+            if reply.is_intermediate:
+                reply = self._command(answer_challenge(reply.words, user, password))
+        else:
+            responses = [b"\0%b\0%b" % (user, password)] if mechanism == "PLAIN" else [user, password]
+            first = f"AUTH {mechanism} {encode(responses[0])}"
+            if len(first) > MAX_COMMAND:
+                first = f"AUTH {mechanism}"
+            elif mechanism == "LOGIN":
+                del responses[0]  # PLAIN stays: some servers ask again for what came with the command
+            reply = self._command(first)
+            for response in responses:
+                if reply.is_intermediate:
+                    reply = self._command(encode(response))
+        return self._command("*") if reply.is_intermediate else reply
+
+    def _name_recipients(self, recipients: list[str]) -> dict[str, tuple[int, bytes]]:
+        refused: dict[str, tuple[int, bytes]] = {}
+        for recipient in recipients:
+            try:
+                reply = self._command(f"RCPT TO:<{recipient}>")
+            except SILENCE:
+                if refused:
+                    raise smtplib.SMTPRecipientsRefused(refused) from None
+                raise
+            if not reply.is_positive:
+                refused[recipient] = reply
+            if reply.code == CLOSING:
+                raise smtplib.SMTPRecipientsRefused(refused)
+        if len(refused) == len(recipients):
+            raise smtplib.SMTPRecipientsRefused(refused)
+        return refused
+
+    # --- lines ---
+
+    def _command(self, line: str) -> Reply:
+        if re.search(r"[\r\n\0]", line):
+            raise ValueError("a line break in what would be one command")  # whatever was checked before
+        self._send(line.encode() + b"\r\n")
+        return self._read_reply()
+
+    def _send(self, data: bytes) -> None:
+        """Send bytes. If that fails, the server may have said why before it closed: _read_reply() finds out."""
+        view = memoryview(data)
+        try:
+            for start in range(0, len(data), CHUNK_BYTES):
+                self._socket.settimeout(seconds_until(self._reply_deadline))
+                self._socket.sendall(view[start : start + CHUNK_BYTES])
+        except socket.timeout:
+            raise
+        except OSError as error:
+            self._send_error = error
+
+    def _read_reply(self) -> Reply:
+        """Return a reply, the words of its lines with LF between them (RFC 5321 section 4.2)."""
+        lines = []
+        size = 0
+        while True:
+            line = self._read_line()
+            size += len(line)
+            if size > MAX_REPLY_BYTES:
+                raise smtplib.SMTPResponseException(500, "Line too long.")
+            if not re.match(rb"[0-9]{3}(?![0-9])", line):
+                raise smtplib.SMTPResponseException(NOT_SMTP, line.strip())
+            lines.append(line[3:].lstrip(b" -").strip())
+            if line[3:4] != b"-":
+                break
+        reply = Reply(int(line[:3]), b"\n".join(lines))
+        if self._send_error and reply.code < 400:
+            raise disconnected(self._send_error)  # the reply is not to what was sent
+        return reply
+
+    def _read_line(self) -> bytes:
+        """Return a line, or what came of it before the server closed the connection."""
+        while b"\n" not in self._received and len(self._received) <= MAX_REPLY_BYTES:
+            try:
+                self._socket.settimeout(seconds_until(self._reply_deadline))
+                received = self._socket.recv(4096)
+            except socket.timeout:
+                raise
+            except OSError as error:
+                raise disconnected(error) from None
+            if not received and not self._received:
+                raise disconnected(self._send_error)
+            if not received:
+                break
+            self._received += received
+        line, newline, self._received = self._received.partition(b"\n")
+        return line + newline
+
+
+def read_extensions(reply: Reply) -> dict[str, str]:
+    """Return the parameters of what a server offers, by keyword; `AUTH=LOGIN` is an old way to write `AUTH LOGIN`."""
+    extensions: dict[str, str] = {}
+    for line in reply.words.decode("latin-1").split("\n")[1:]:
+        keyword, _, parameters = re.sub(r"[ =]", " ", line, count=1).partition(" ")
+        extensions[keyword.upper()] = f"{extensions.get(keyword.upper(), '')} {parameters}"
+    return extensions
+
+
+def has_md5() -> bool:
+    """Return whether this Python may use MD5; in FIPS mode it may not."""
+    try:
+        hmac.new(b"", b"", "md5")
+    except ValueError:
+        return False
+    return True
+
+
+def answer_challenge(words: bytes, user: bytes, password: bytes) -> str:
+    """Return the response of CRAM-MD5 (RFC 2195), or what cancels the login if the challenge is invalid."""
+    try:
+        challenge = base64.b64decode(words)
+    except binascii.Error:
+        return "*"
+    return encode(user + b" " + hmac.new(password, challenge, "md5").hexdigest().encode())
+
+
+def encode(response: bytes) -> str:
+    return base64.b64encode(response).decode()
+
+
+def encode_data(message: bytes) -> bytes:
+    """Return a message as it follows DATA: a line with a dot alone ends it (RFC 5321 section 4.5.2)."""
+    end = b"" if message.endswith(b"\r\n") else b"\r\n"
+    return re.sub(rb"(?m)^\.", b"..", message) + end + b".\r\n"
+
+
+def disconnected(error: OSError | None) -> smtplib.SMTPServerDisconnected:
+    return smtplib.SMTPServerDisconnected("Connection unexpectedly closed" + (f": {error}" if error else ""))

@@ -1,0 +1,122 @@
+"""Parameters: each is read, or refused with a ValueError that names it, shows its value and says what to write."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import unicodedata
+from typing import Any
+
+from connector_smtp.errors import SettingError
+
+MAX_SHOWN = 100  # characters of a value in a message
+MAX_DOMAIN = 253  # RFC 1035 section 2.3.4, without the length bytes
+LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # with the underscore that many private names have
+DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+ADDRESS_LITERAL = re.compile(r"\[(?:IPv6:(?P<v6>[^\]]+)|(?P<v4>[^\]]+))\]", re.IGNORECASE)  # RFC 5321 section 4.1.3
+HELO_NAME = "CONNECTOR_PROXY_SMTP_HELO_NAME"
+
+
+def show(value: Any) -> str:
+    """Return a value for a message, as JSON; of an object or a list only what it is."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()  # without halves of surrogate pairs
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def name_type(value: Any) -> str:
+    """Return what JSON calls a value that is not a string."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "an object" if isinstance(value, dict) else "a list"
+
+
+def read_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
+    """Return a string that can be sent; a line break in a header would let its author add others."""
+    if not isinstance(value, str):
+        raise ValueError(f"{parameter} must be a string, but is {name_type(value)}")
+    if one_line and (len(f"{value}.".splitlines()) > 1 or "\0" in value):
+        raise ValueError(f"{parameter} holds a line break or a null character. Remove it.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{parameter} holds half of a surrogate pair") from None
+    return value
+
+
+def read_login(parameter: str, value: Any) -> str:
+    """Return the user or the password, empty if there is none. PLAIN separates them by null characters (RFC 4616)."""
+    text = read_text(parameter, "" if value is None else value)
+    if "\0" in text:
+        raise ValueError(f"{parameter} holds a null character. Remove it.")
+    return text
+
+
+def read_host(value: Any) -> str:
+    """Return a name in ASCII, or an IP address."""
+    text = read_text("smtp_host", value)
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if is_ip_address(host):
+        return host
+    domain = encode_domain(text)
+    if not is_domain(domain[:-1] if domain.endswith(".") else domain):
+        shown = "invalid" if "@" in text else show(text)  # a URL may have a password
+        raise ValueError(
+            f"smtp_host is {shown}. Use only a host name, such as mail.example.org, or an IP address."
+            " A port belongs in smtp_port."
+        )
+    return domain
+
+
+def read_port(value: Any) -> int:
+    text = str(value)
+    is_number = isinstance(value, (int, str)) and not isinstance(value, bool)
+    if not is_number or not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError(f"smtp_port is {show(value)}. Use a number from 1 to 65535, such as 587.")
+    return int(text)
+
+
+def read_helo_name(config: Any) -> str:
+    """Return the name that the proxy gives in EHLO; raise `SettingError` if it is invalid.
+
+    The default is not the machine's own name, which mail servers often cannot look up. It is an address, which RFC 5321
+    section 4.1.4 allows.
+    """
+    name = str(config.get(HELO_NAME) or "").strip() or "[127.0.0.1]"
+    if not is_domain(name) and not is_address_literal(name):
+        raise SettingError(
+            f"{HELO_NAME} is {show(name)}. Use a domain such as proxy.example.org, or an address such as [192.0.2.1]."
+        )
+    return name
+
+
+def encode_domain(domain: str) -> str:
+    """Return a domain in ASCII, label by label: in a header it would become an encoded word, which is no domain."""
+    labels = unicodedata.normalize("NFKC", domain).lower().replace("。", ".").split(".")
+    return ".".join(x if x.isascii() else "xn--" + x.encode("punycode").decode() for x in labels)
+
+
+def is_domain(text: str) -> bool:
+    return len(text) <= MAX_DOMAIN and DOMAIN.fullmatch(text) is not None
+
+
+def is_address_literal(text: str) -> bool:
+    match = ADDRESS_LITERAL.fullmatch(text)
+    if not match:
+        return False
+    address = match["v6"] or match["v4"]
+    return is_ip_address(address) and (":" in address) == bool(match["v6"])
+
+
+def is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
