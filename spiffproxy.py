@@ -1158,9 +1158,10 @@ class Proxy:
         if command.may_be_slow and "spiffproxy.pass_turn" in environ:
             environ["spiffproxy.pass_turn"]()
         started = time.perf_counter()
-        response = execute(command, body, self.settings.config, self.slots)
-        command.may_be_slow = time.perf_counter() - started > TURN_SECONDS / 3
-        return response
+        try:
+            return execute(command, body, self.settings.config, self.slots)
+        finally:
+            command.may_be_slow = time.perf_counter() - started > TURN_SECONDS / 3
 
     def run(self, command_id: str, body: dict[str, Any]) -> Response:
         """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""

@@ -22,7 +22,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from wsgiref.util import application_uri
 
 from spiffproxy_http import Client, RequestError
@@ -38,6 +38,7 @@ from spiffproxy import (
     bind_parameters,
     convert_exceptions,
     encode_json,
+    parse_query,
     response_from_error,
 )
 
@@ -111,7 +112,7 @@ def send_to_provider(entry: Entry, environ: WSGIEnvironment, settings: Settings)
 
 def send_back(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Response:
     # in PEP 3333 a byte is a letter
-    query = dict(parse_qsl(environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8", "replace")))
+    query = parse_query(environ)
     state = query.get("state", "")
     callback = sign_in_callback_url(entry, environ, settings)
     redirect_url, verifier = read_attempt(environ, state, entry.id, settings.secret_key)

@@ -1075,7 +1075,7 @@ def test_nothing_secret_is_in_the_log(start_server, provider):
         " ms 127.0.0.1 token_refused\n",
         " ms 127.0.0.1 invalid_state\n",
         " ms 127.0.0.1 sign_in_refused\n",
-        " ms redirect_url_not_allowed\n",
+        " ms 127.0.0.1 redirect_url_not_allowed\n",
     ):
         assert line in log
     spoken = [query_of(url)["state"] for url in (callback, other_callback)]
