@@ -972,8 +972,8 @@ def response_from_version_1(result: Mapping[str, Any]) -> Response:
         raise ValueError(f"it has no 'response' (nor a command_response_version of 2), only: {names}")
     body = encode_response(result["response"])
     # 2. the status
-    completed = with_defaults("result", result, {"status": 200, "mimetype": JSON})
-    status, mimetype = completed["status"], completed["mimetype"]
+    result = with_defaults("result", result, {"status": 200, "mimetype": JSON})
+    status, mimetype = result["status"], result["mimetype"]
     if isinstance(status, str) and re.fullmatch("[0-9]{3}", status.strip()):
         status = int(status)
     if not isinstance(status, int) or not 200 <= status <= 599:
@@ -1630,9 +1630,10 @@ def serve(proxy: Proxy) -> int:
     signals, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)  # a handler in Python runs only when the main thread wakes
-    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if number in (signal.SIGTERM, signal.SIGINT) or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
-            signal.signal(number, lambda *_: None)  # before anything listens
+    for name in "SIGTERM", "SIGINT", "SIGHUP":  # before anything listens
+        number = getattr(signal, name, signal.SIGTERM)  # Windows has no SIGHUP
+        if name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN:  # which nohup has it ignore
+            signal.signal(number, lambda *_: None)
     server = Server(proxy)
     log_start(server, proxy)
     for target in (server.accept_and_handle, server.watch):
@@ -1779,15 +1780,11 @@ def print_list(proxy: Proxy, out: typing.TextIO, *, verbose: bool) -> int:
             failures = {connector.package: "still being imported"}
         broken += [" ".join(f"{module}: {reason}".split()) for module, reason in failures.items()]
         missing += connector.missing_requirements
-    sections = {
-        "Commands (* required)": [show(entry) for entry in commands],
-        "Authentications": [show(entry) for entry in auths],
-        "Lacking": missing,
-        "Broken": broken,
-    }
-    for title, lines in sections.items():
-        if lines:
-            print(title, *lines, sep="\n  ", end="\n\n", file=out)
+    sections = {"Commands (* required)": map(show, commands), "Authentications": map(show, auths)}
+    for title, lines in {**sections, "Lacking": missing, "Broken": broken}.items():
+        text = "\n  ".join(lines)
+        if text:
+            print(f"{title}\n  {text}\n", file=out)
     return 1 if broken else 0
 
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import ssl
+import time
 
 from conftest import CONNECTORS, JSON
 
@@ -62,3 +63,11 @@ def secure(connection, authority, server, **versions):
     for name, value in versions.items():
         setattr(context, name, value)
     return context.wrap_socket(connection, server_hostname=server.host)
+
+
+def wait_until(condition):
+    """Poll, since there is nothing to be told by; a failure ends it."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

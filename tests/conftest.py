@@ -275,6 +275,15 @@ def example_server():
     server.kill()
 
 
+@pytest.fixture(scope="module")
+def guarded_server():
+    """The same with the key `k`, which typeahead does not ask for."""
+    settings = {"CONNECTOR_PROXY_API_KEY": "k", "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC": "on"}
+    server = _Server("--connectors", str(CONNECTORS), **settings)
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def start_server():
     """Return a function that starts the proxy's own server."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from client import CALL, EXAMPLES, HEAD, call, connect, exchange, read_answer, request, secure
+from client import CALL, EXAMPLES, HEAD, call, connect, exchange, read_answer, request, secure, wait_until
 from conftest import JSON, MODULE, error_reply, run_proxy, with_code
 
 SECRET = "s3cret"
@@ -524,3 +525,179 @@ def test_what_commands_print_does_not_reach_stdout(start_server):
     out, log = server.stop()
     assert out == ""
     assert "printed by a command" in log
+
+
+# --- requests that can be read in two ways ---
+
+ASK = b"GET /v1/auths HTTP/1.1\r\n"
+HOST = b"Host: x\r\n"
+KEY_LINE = b"Spiff-Connector-Proxy-Api-Key: k"
+AMBIGUOUS = {
+    "a bare CR": ASK + HOST + b"X: a\r" + KEY_LINE,
+    "a bare CR at the end of a value": ASK + HOST + b"X: a\r\r\n" + KEY_LINE,
+    "NUL": ASK + HOST + b"X: a\0\r\n" + KEY_LINE,
+    "a control character": ASK + HOST + b"X: a\x1b\r\n" + KEY_LINE,
+    "a blank before the colon": ASK + HOST + b"Transfer-Encoding : chunked\r\n" + KEY_LINE,
+    "a tab before the colon": ASK + HOST + b"X\t: a\r\n" + KEY_LINE,
+    "no colon": ASK + HOST + b"nonsense\r\n" + KEY_LINE,
+    "no name": ASK + HOST + b": a\r\n" + KEY_LINE,
+    "a name with a blank": ASK + HOST + b"X Y: a\r\n" + KEY_LINE,
+    "a name beyond ASCII": ASK + HOST + "Café: a\r\n".encode() + KEY_LINE,
+    "a name with a slash": ASK + HOST + b"X/Y: a\r\n" + KEY_LINE,
+    "a folded line": ASK + HOST + b"X: a\r\n b\r\n" + KEY_LINE,
+    "a first line that is folded": ASK + b" X: a\r\n" + HOST + KEY_LINE,
+    "no host": ASK + KEY_LINE,
+    "two hosts": ASK + HOST + HOST + KEY_LINE,
+    "two hosts in HTTP/1.0": ASK.replace(b"1.1", b"1.0") + HOST + b"host: y\r\n" + KEY_LINE,
+    "a list of hosts": ASK + b"Host: a, b\r\n" + KEY_LINE,
+    "a blank in the host": ASK + b"Host: a b\r\n" + KEY_LINE,
+    "a path in the host": ASK + b"Host: a/c\r\n" + KEY_LINE,
+    "a user in the host": ASK + b"Host: a@d\r\n" + KEY_LINE,
+    "a port that is not a number": ASK + b"Host: a:b\r\n" + KEY_LINE,
+    "an address without brackets": ASK + b"Host: ::1\r\n" + KEY_LINE,
+}
+
+
+@pytest.mark.parametrize("head", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_what_can_be_read_in_two_ways_is_refused(guarded_server, head):
+    """Whatever the rest says; RFC 9112 sections 2.2, 3.2 and 5."""
+    response = exchange(guarded_server, head + b"\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n"), response
+    assert b'"bad_request"' in response
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"x", b"x:7004", b"127.0.0.1", b"[::1]:7004", b"", b"x:", b"a_b.example", b"xn--bcher-kva.example", b"a.b."],
+)
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_hosts_that_are_valid(guarded_server, host, version):
+    head = ASK.replace(b"1.1", version) + b"Host: " + host + b"\r\n" + KEY_LINE
+    assert exchange(guarded_server, head + b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"Spiff_Connector_Proxy_Api_Key: k", 401),
+        (b"Spiff-Connector_Proxy-Api-Key: k", 401),
+        (KEY_LINE + b"\r\nTransfer_Encoding: x\r\nContent_Length: 5\r\nContent_Type: x", 200),
+        (KEY_LINE + b"\r\nContent_Encoding: gzip", 200),
+    ],
+)
+def test_names_with_an_underscore_do_not_count(guarded_server, line, status):
+    """In the environ they could not be told from the same names with a hyphen."""
+    head = b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+    assert exchange(guarded_server, head + line + b"\r\n\r\n{}").startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("prefix", ["Zürich".encode(), b"Z%C3%BCrich", b"Z%c3%bcrich"])
+def test_a_query_is_utf_8_however_it_is_written(guarded_server, prefix):
+    """As the path is."""
+    response = exchange(guarded_server, b"GET /v1/typeahead/asked?prefix=%b HTTP/1.1\r\nHost: x\r\n\r\n" % prefix)
+    assert json.loads(response.partition(b"\r\n\r\n")[2])[0]["prefix"] == "Zürich"
+
+
+def test_options_of_the_whole_server(guarded_server):
+    response = exchange(guarded_server, b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert b"\r\nAllow: GET, HEAD, POST, OPTIONS\r\n" in response
+
+
+# --- the end of a connection ---
+
+FORKS = """
+import os, subprocess, sys, time
+class Fork:
+    def execute(self, *_):
+        pid = os.fork()
+        if not pid:
+            time.sleep(30)
+            os._exit(0)
+        return {"response": {"pid": pid}}
+class Spawn:
+    def execute(self, *_):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], close_fds=False)
+        return {"response": {"pid": child.pid}}
+class Multiprocess:
+    def execute(self, *_):
+        import multiprocessing
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+        child.start()
+        return {"response": {"pid": child.pid}}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("command", ["Fork", "Spawn", "Multiprocess"])
+def test_a_child_that_lives_on_holds_neither_connection_nor_port(
+    start_server, authority, certificate, write_connector, tmp_path, command, with_tls
+):
+    name = write_connector(FORKS)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    flags = ("--port", port, "--connectors", str(tmp_path), *(certificate if with_tls else ()))
+    server = start_server(*flags)
+    with connect(server) as plain, secure(plain, authority, server) if with_tls else plain as connection:
+        connection.sendall(CALL.replace(b"example/Echo", f"{name}/{command}".encode()) + b"Content-Length: 2\r\n\r\n{}")
+        status, _, body = read_answer(connection)  # which reads to the end of the connection
+    assert status == 200
+    try:
+        server.process.terminate()
+        wait_until(lambda: not is_listening(int(port)))
+        assert start_server(*flags).port == int(port)
+    finally:
+        os.kill(json.loads(body)["pid"], signal.SIGKILL)
+
+
+def test_tls_ends_with_close_notify(start_server, authority, certificate):
+    """RFC 8446 section 6.1: the client knows that nothing was cut off."""
+    server = start_server(*EXAMPLES, *certificate)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    for data, end in (HEAD + b"\r\n", b'{"ok": true}'), (CALL + b"Content-Length: 99999999\r\n\r\n{", b"[]}"):
+        with connect(server) as plain:
+            secured = context.wrap_socket(plain, server_hostname=server.host, suppress_ragged_eofs=False)
+            with secured as connection:
+                connection.sendall(data)
+                received = b""
+                while part := connection.recv(65536):  # raises SSLEOFError without close_notify
+                    received += part
+        assert received.endswith(end)
+
+
+# --- start ---
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "01", "02", "12", "012"])
+def test_closed_descriptors(closed):
+    """As some process managers leave them: nothing else gets their numbers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code = f"""
+import os, sys
+for descriptor in {[int(number) for number in closed]}:
+    os.close(descriptor)
+os.execv(sys.executable, [sys.executable, {str(MODULE)!r}, "--port", "{port}"])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_listening(port))
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"GET /liveness HTTP/1.0\r\n\r\n")
+            with connection.makefile("rb") as response:
+                assert response.read().endswith(b'{"ok": true}')
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from client import CALL, EXAMPLES, HEAD, call, connect, read_answer, request, secure, start_command
+from client import CALL, EXAMPLES, HEAD, call, connect, read_answer, request, secure, start_command, wait_until
 from conftest import error_reply, with_code
 
 KEY = {"CONNECTOR_PROXY_API_KEY": "k"}
@@ -23,14 +23,6 @@ KEY = {"CONNECTOR_PROXY_API_KEY": "k"}
 def with_limits(**constants):
     """How to start the server with other limits than those that take too long to wait for."""
     return with_code("".join(f"spiffproxy.{name} = {value}\n" for name, value in constants.items()))
-
-
-def wait_until(condition):
-    """Poll, since there is nothing to be told by; a failure ends it."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def thread_ids(server):
@@ -155,6 +147,21 @@ def test_no_more_connections_are_held_than_there_are_places(start_server):
         wait_until(lambda: threads(server) == IDLE_THREADS + 4)
         assert request(server, "GET", "/liveness")[0] == 200
         assert threads(server) <= IDLE_THREADS + 4
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, CALL + b"Content-Length: 9\r\n\r\n{"], ids=["nothing", "head", "body"])
+def test_those_who_are_slow_give_up_their_places(start_server, sent):
+    """The one that has waited longest, for a request that is complete; one that runs a command keeps its place."""
+    server = start_server(*EXAMPLES, python=with_limits(MAX_CONNECTIONS=20))
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(start_command(server, "Wait", seconds=2))
+        slow = [stack.enter_context(connect(server)) for _ in range(30)]
+        for connection in slow:
+            with contextlib.suppress(OSError):
+                connection.sendall(sent)
+        for _ in range(5):
+            assert request(server, "GET", "/liveness")[0] == 200
+        assert read_answer(busy)[0] == 200
 
 
 # --- bursts ---
@@ -289,6 +296,27 @@ def is_refused(server):
     except OSError:
         return True
     return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_comes_twice_within_a_second_counts_once(start_server, number):
+    """As from process managers that signal a group and its leader."""
+    server = start_server(*EXAMPLES)
+    with start_command(server, "Wait", seconds=2) as connection:
+        wait_until(lambda: threads(server) == IDLE_THREADS + 1)
+        for _ in range(3):
+            server.process.send_signal(number)
+            time.sleep(0.05)  # signals that wait are merged
+        assert read_answer(connection)[0] == 200
+        assert server.process.wait(20) == 0
+
+
+def test_nohup_keeps_it_running(start_server):
+    """Who ignores SIGHUP for it wants it to go on."""
+    server = start_server(python=["sh", "-c", 'trap "" HUP; exec "$0" "$@"', sys.executable])
+    server.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)  # longer than it takes to stop
+    assert request(server, "GET", "/liveness")[0] == 200
 
 
 def test_a_connection_that_has_said_nothing_does_not_delay_the_end(start_server):
