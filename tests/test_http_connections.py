@@ -258,27 +258,22 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("talk", "code", "words"),
     [
-        (closes, "ConnectionError", "no valid answer: Remote end closed connection without response"),
-        (resets, "ConnectionError", "no valid answer: Connection reset by peer"),
-        (says(b"nonsense\r\n\r\n"), "ConnectionError", "no valid answer: nonsense"),
-        (says(b"HTTP/1.1 2"), "ConnectionError", "no valid answer: HTTP/1.1 2"),
-        (says(b"HTTP/1.1 200"), "ConnectionError", "no valid answer: the headers were cut short"),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 1"), "ConnectionError", "the headers were cut short"),
-        (says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "ConnectionError", "the headers were cut short"),
-        (says(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "ConnectionError", "closed connection without response"),
-        (never_ends(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "ConnectionError", "more than 1000 header lines"),
-        (never_ends(b"HTTP/1.1 200 OK\r\nA: ", b"b"), "ConnectionError", "more than 262144 bytes of headers"),
-        (never_ends(b"HTTP/1.1 ", b"b"), "ConnectionError", "more than 65536 bytes"),
-        (says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "ConnectionError", "no valid answer: the status 101"),
-        (says(b"HTTP/1.1 999 Nothing\r\nContent-Length: 0\r\n\r\n"), "ConnectionError", "the status 999"),
+        (closes, "ConnectionError", "closed the connection without response"),
+        (resets, "ConnectionError", "failed: Connection reset by peer"),
+        (says(b"H"), "ConnectionError", "closed the connection in the middle of the status line"),
+        (says(b"HTTP/1.1 2"), "ConnectionError", "closed the connection in the middle of the status line"),
+        (says(b"HTTP/1.1 200"), "ConnectionError", "closed the connection in the middle of the status line"),
+        (says(b"HTTP/1.1 200 OK\r\n"), "ConnectionError", "closed the connection in the middle of the headers"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 1"), "ConnectionError", "in the middle of the headers"),
+        (says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "ConnectionError", "in the middle of the headers"),
+        (says(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "ConnectionError", "closed the connection without response"),
         (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "ChunkedEncodingError", "cut short"),
         (says(CHUNKED + b"5\r\nshort\r\n"), "ChunkedEncodingError", "cut short"),
         (says(CHUNKED + b"5\r\nsho"), "ChunkedEncodingError", "cut short"),
         (says(CHUNKED + b"5\r\nshort\r\n0"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"zz\r\n"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"-1\r\n" + b"x" * 1000), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"-5\r\nx"), "ChunkedEncodingError", "cut short"),
-        (never_ends(CHUNKED, b"1"), "ChunkedEncodingError", "cut short"),
+        (says(CHUNKED + b"5\r\nshort"), "ChunkedEncodingError", "cut short"),
+        (says(CHUNKED + b"5\r\nshort\r"), "ChunkedEncodingError", "cut short"),
+        (says(CHUNKED), "ChunkedEncodingError", "cut short"),
     ],
 )
 def test_without_a_whole_answer(http_call, raw_server, talk, code, words):
@@ -287,6 +282,93 @@ def test_without_a_whole_answer(http_call, raw_server, talk, code, words):
     assert outcome(answer) == (code, 500, {})
     assert words in answer.json["error"]["message"]
     assert server.connections == 1
+
+
+def then_waits(answer):
+    """Like a server that keeps the connection open, until the client closes it."""
+
+    def talk(connection, number):
+        read_request(connection)
+        connection.sendall(answer)
+        connection.recv(1)
+
+    return talk
+
+
+BODY = b"Content-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("talk", "words"),
+    [
+        (then_waits(b"nonsense"), "it starts with 'nonsense'"),
+        (then_waits(b"{}"), "it starts with '{}'"),
+        (then_waits(b"\r\n"), "it starts with ''"),
+        (then_waits(b"SSH-2.0-OpenSSH_9.6\r\n"), "it starts with 'SSH-2.0-OpenSSH_9.6'"),
+        (then_waits(b"http/1.1 200 OK\r\n" + BODY), "it starts with 'http/1.1 200 OK'"),
+        (then_waits(b"\x15\x03\x01\x00\x02\x02\x46"), "it is a TLS alert. The port expects https://"),
+        *(
+            (then_waits(line + b"\r\n" + BODY), f"its status line is {line.decode()!r}")
+            for line in [
+                b"HTTP/1.1",
+                b"HTTP/1.1 20 OK",
+                b"HTTP/1.1 2000 OK",
+                b"HTTP/1.1 200OK",
+                b"HTTP/1.1 two OK",
+                b"HTTP/1.1 200 O\rK",
+                b"HTTP/1 200 OK",
+                b"HTTP/2 200",
+                b"HTTP/1.1\x0b200 OK",
+            ]
+        ),
+        (then_waits(b"HTTP/1.1 200 OK\r\r\n" + BODY), "its status line is "),
+        *(
+            (then_waits(f"HTTP/1.1 {status} Words\r\n".encode() + BODY), f"its status is {int(status)}")
+            for status in ["000", "099", "101", "600", "999"]
+        ),
+        (never_ends(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "more than 1000 header lines"),
+        (never_ends(b"HTTP/1.1 200 OK\r\nA: ", b"b"), "more than 262144 bytes of headers"),
+        (never_ends(b"HTTP/1.1 200 OK\r\nA: b\r\n", b" c" * 200 + b"\r\n"), "more than 262144 bytes of headers"),
+        (never_ends(b"HTTP/1.1 ", b"b"), "more than 65536 bytes"),
+        (never_ends(b"HTTP/1.1 103 Early Hints\r\n", b"A: b\r\n"), "more than 1000 header lines"),
+    ],
+)
+@pytest.mark.parametrize("method", ["Get", "Head", "Post"])
+def test_what_is_not_http(make_http_call, raw_server, method, talk, words):
+    """Is refused at once, though the connection stays open, and is not tried again."""
+    server = raw_server(talk)
+    attempts = {} if method == "Post" else {"attempts": 3}
+    http_call = make_http_call(HTTP_TIMEOUT=5)
+    answer = http_call(f"{method}RequestV2", url=f"{server.url}/?q=s3cret", **attempts)
+    assert outcome(answer) == ("InvalidResponse", 502, {})
+    message = answer.json["error"]["message"]
+    assert message.startswith(f"The response of {server.url}/ is not valid HTTP: ")
+    assert words in message
+    assert server.connections == 1
+
+
+def test_a_redirect_to_what_is_not_http(http_call, raw_server):
+    there = raw_server(then_waits(b"nonsense"))
+    server = raw_server(says(head(302, f"Location: {there.url}")))
+    assert outcome(http_call(GET, url=server.url)) == ("InvalidResponse", 502, {})
+
+
+@pytest.mark.parametrize(("lines", "code"), [(1000, None), (1001, "InvalidResponse")])
+@pytest.mark.parametrize("method", ["Get", "Head", "Put"])
+def test_a_thousand_header_lines(http_call, raw_server, method, lines, code):
+    """Folded ones count."""
+    block = b"A: b\r\n c\r\n" + b"D: e\r\n" * (lines - 3) + b"Content-Length: 2\r\n\r\n"
+    server = raw_server(says(b"HTTP/1.1 200 OK\r\n" + block + (b"" if method == "Head" else b"{}")))
+    assert outcome(http_call(f"{method}RequestV2", url=server.url))[0] == code
+
+
+@pytest.mark.parametrize(("size", "code"), [(262_144, None), (262_145, "InvalidResponse")])
+@pytest.mark.parametrize("fill", [b"x", b"x" * 1000 + b"\r\n "])
+def test_256_kibibytes_of_headers(http_call, raw_server, size, code, fill):
+    end = b"\r\nContent-Length: 2\r\n\r\n"
+    value = (fill * 300_000)[: size - len(b"A: " + end) - 1] + b"x"
+    server = raw_server(says(b"HTTP/1.1 200 OK\r\nA: " + value + end + b"{}"))
+    assert outcome(http_call(GET, url=server.url))[0] == code
 
 
 def test_nobody_listens(http_call):
@@ -674,10 +756,21 @@ def call_within():
         (says(head(200, "Content-Encoding: deflate") + BOMB), "ResponseTooLarge"),
         (says(head(200, "Content-Encoding: deflate, gzip") + gzip.compress(BOMB)), "ResponseTooLarge"),
         (pours(head(302, "Location: ftp://x", f"Content-Length: {MORE}")), "InvalidSchema"),
-        (pours(CHUNKED), "ChunkedEncodingError"),
-        (pours(b"HTTP/1.1 200 "), "ConnectionError"),
+        (pours(CHUNKED), "InvalidResponse"),
+        (pours(CHUNKED + b"1;"), "InvalidResponse"),
+        (pours(b"HTTP/1.1 200 "), "InvalidResponse"),
     ],
-    ids=["endless", "with a length", "one chunk", "bomb", "bomb in gzip", "redirect", "size of a chunk", "first line"],
+    ids=[
+        "endless",
+        "with a length",
+        "one chunk",
+        "bomb",
+        "bomb in gzip",
+        "redirect",
+        "size of a chunk",
+        "chunk",
+        "first line",
+    ],
 )
 def test_memory_stays_near_the_bound(call_within, raw_server, talk, code):
     """However much is sent, and whatever becomes of it."""
@@ -1172,21 +1265,28 @@ def test_a_tunnel_to_an_ipv6_address(call_through):
         ("https://other.example/", says(head(407)), "ProxyError", "refused to connect to other.example:443: 407"),
         ("https://other.example/", says(head(302, "Location: /")), "ProxyError", "refused to connect"),
         ("https://other.example/", says(b"HTTP/1.1 103 A\r\n\r\n" + head(502)), "ProxyError", "other.example:443: 502"),
-        ("https://other.example/", says(b"nonsense\r\n\r\n"), "ProxyError", "The HTTP proxy broke off"),
-        ("https://other.example/", says(b"HTTP/1.1 200 OK\r\nA: "), "ProxyError", "The HTTP proxy broke off"),
-        ("https://other.example/", never_ends(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "ProxyError", "broke off"),
-        ("https://other.example/", closes, "ProxyError", "The HTTP proxy broke off"),
-        ("https://other.example/", resets, "ProxyError", "The HTTP proxy broke off"),
+        ("https://other.example/", then_waits(b"nonsense"), "ProxyError", "HTTP proxy is not valid HTTP: it starts"),
+        (
+            "https://other.example/",
+            says(b"HTTP/1.1 200 OK\r\nA: "),
+            "ProxyError",
+            "closed the connection in the middle",
+        ),
+        ("https://other.example/", never_ends(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "ProxyError", "1000 header lines"),
+        ("https://other.example/", closes, "ProxyError", "The HTTP proxy did not connect to other.example:443: closed"),
+        ("https://other.example/", resets, "ProxyError", "other.example:443: Connection reset by peer"),
+        ("http://other.example/", then_waits(b"nonsense"), "InvalidResponse", "is not valid HTTP: it starts with"),
         ("https://other.example/", silent, "ReadTimeout", "The HTTP proxy did not answer in time"),
         ("https://other.example/", connects_to_nobody, "SSLError", "TLS with other.example failed"),
         ("http://other.example/", says(head(407)), "HttpError407", "http://other.example/ answered 407"),
         ("http://other.example/", says(head(502)), "HttpError502", "http://other.example/ answered 502"),
-        ("http://other.example/", closes, "ConnectionError", "http://other.example/ gave no valid answer"),
+        ("http://other.example/", closes, "ConnectionError", "http://other.example/ closed the connection"),
     ],
 )
 def test_a_proxy_that_refuses(call_through, url, talk, code, words):
     answer = call_through(f"{url}?q=s3cret", talk=talk, seconds=0.6)
-    assert outcome(answer)[:2] == (code, int(code[-3:]) if code.startswith("HttpError") else 500)
+    status = int(code[-3:]) if code.startswith("HttpError") else 502 if code == "InvalidResponse" else 500
+    assert outcome(answer)[:2] == (code, status)
     assert words in answer["error"]["message"]
     assert "s3cret" not in str(answer)
 

@@ -12,6 +12,7 @@ CLIENT_ERRORS = {
     "ConnectTimeout": "S3 cannot be reached in time; try again",
     "ReadTimeout": "S3 did not answer in time; try again",
     "ChunkedEncodingError": "The answer was cut short; try again",
+    "InvalidResponse": "The response is not valid HTTP; is the endpoint right?",
     "SSLError": "The certificate of S3 is not trusted, or TLS failed",
     "ProxyError": "The HTTP proxy on the way cannot be reached, or refuses",
     "ResponseTooLarge": "The object is larger than the operator allows",

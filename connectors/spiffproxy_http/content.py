@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from spiffproxy_http.errors import RequestError
-from spiffproxy_http.headers import parse_media_type
-from spiffproxy_http.responses import InvalidResponse
+from spiffproxy_http.headers import find_content_type, parse_media_type
+from spiffproxy_http.responses import IncompleteResponse, InvalidResponse
 from spiffproxy_http.xml import decode_xml, parse_xml
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ MAX_GZIP_MEMBERS = 1000  # each costs time, even an empty one
 def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True) -> bytes:
     """Return the body, decompressed unless the caller wants it as it came.
 
-    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `ContentDecodingError`, and
-    `ResponseTooLarge` above `limit` bytes, compressed or not.
+    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `InvalidResponse`,
+    `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes, compressed or not.
     """
     if response.length is not None and response.length > limit:
         raise too_large(limit)
@@ -40,7 +40,9 @@ def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True
                 raise too_large(limit)
     except socket.timeout:
         raise RequestError("ReadTimeout", "The answer did not arrive in time") from None
-    except (OSError, InvalidResponse):
+    except InvalidResponse as error:
+        raise RequestError("InvalidResponse", f"The response is not valid HTTP: {error}", 502) from None
+    except (OSError, IncompleteResponse):
         raise cut_short() from None
     body = b"".join(parts)
     if not decompress:

@@ -18,6 +18,7 @@ NO_RESPONSE_HEADERS = {
     "ReadTimeout": "there was no complete response within the time",
     "SSLError": "a certificate is not trusted, or TLS failed",
     "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses",
+    "InvalidResponse": "the upstream sent something that is not a valid HTTP response",
 }
 NO_RESPONSE = {
     **NO_RESPONSE_HEADERS,

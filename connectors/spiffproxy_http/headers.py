@@ -29,8 +29,8 @@ class Headers(wsgiref.headers.Headers):
 
     def get_list(self, name: str) -> list[str]:
         """Return the elements of a header that is a list (RFC 9110 section 5.6.1), in lower case."""
-        elements = ",".join(self.get_all(name)).lower().split(",")
-        return [element.strip() for element in elements if element.strip()]
+        elements = [element.strip(" \t") for element in ",".join(self.get_all(name)).lower().split(",")]
+        return [element for element in elements if element]
 
 
 def join_headers(headers: Headers) -> dict[str, str]:

@@ -14,7 +14,7 @@ from spiffproxy_http.errors import RequestError
 from spiffproxy_http.hosts import AllowedHosts, refuse_host
 from spiffproxy_http.proxies import Proxy, find_proxy
 from spiffproxy_http.request import Request
-from spiffproxy_http.responses import IncomingResponse, InvalidResponse
+from spiffproxy_http.responses import IncomingResponse, IncompleteResponse, InvalidResponse
 from spiffproxy_http.sockets import connect_tcp, wrap_tls
 from spiffproxy_http.url import Url, parse_url
 
@@ -74,20 +74,25 @@ def send_on(connection: Connection, request: Request, proxy: Proxy | None, call:
         headers["content-length"] = ("Content-Length", str(len(request.body or b"")))
     try:
         return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
-    except (OSError, InvalidResponse) as error:
+    except (OSError, InvalidResponse, IncompleteResponse) as error:
         connection.close()
         raise translate_error(error, request.url, is_answered=connection.stream.received > 0) from None
 
 
 def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> RequestError:
-    """Return the error of a request that was sent and has no response, or only a part of it."""
+    """Return the error of a request that was sent and has no response, an invalid one, or only a part of it."""
     if isinstance(error, socket.timeout):
         return RequestError("ReadTimeout", f"{url.redacted()} did not answer in time")
+    if isinstance(error, InvalidResponse):
+        message = f"The response of {url.redacted()} is not valid HTTP: {error}"
+        return RequestError("InvalidResponse", message, 502)
     error_class = RequestError if is_answered else ClosedConnection
     if isinstance(error, ssl.SSLError):
         return error_class("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
+    if isinstance(error, IncompleteResponse):
+        return error_class("ConnectionError", f"{url.redacted()} {error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return error_class("ConnectionError", f"{url.redacted()} gave no valid answer: {reason}")
+    return error_class("ConnectionError", f"The connection to {url.redacted()} failed: {reason}")
 
 
 # --- New connections ----------------------------------------------------------------------------------------------
@@ -126,9 +131,13 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
     except socket.timeout:
         sock.close()
         raise RequestError("ReadTimeout", "The HTTP proxy did not answer in time") from None
-    except (OSError, InvalidResponse) as error:
+    except InvalidResponse as error:
         sock.close()
-        raise RequestError("ProxyError", f"The HTTP proxy broke off: {type(error).__name__}") from None
+        raise RequestError("ProxyError", f"The response of the HTTP proxy is not valid HTTP: {error}") from None
+    except (OSError, IncompleteResponse) as error:
+        sock.close()
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError("ProxyError", f"The HTTP proxy did not connect to {host}: {reason}") from None
     if status != 200:
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy refused to connect to {host}: {status}")
@@ -168,7 +177,7 @@ def discard_body(connection: Connection, response: IncomingResponse, url: Url) -
                 break
     except socket.timeout as error:
         raise translate_error(error, url) from None
-    except (OSError, InvalidResponse):
+    except (OSError, InvalidResponse, IncompleteResponse):
         pass  # the headers have said where to go
     finally:
         connection.finish(response)
