@@ -36,7 +36,7 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body, decoded by the charset of its content type, else as UTF-8, else as latin-1."""
+        """The body, decoded by the charset of its content type, or as UTF-8; as latin-1 if it is not valid in that."""
         return decode_text(self.body, self.headers)
 
     def json(self) -> Any:

@@ -23,7 +23,7 @@ NO_RESPONSE_HEADERS = {
 NO_RESPONSE = {
     **NO_RESPONSE_HEADERS,
     "ChunkedEncodingError": "the response was cut short",
-    "ContentDecodingError": "the response cannot be decompressed",
+    "ContentDecodingError": "the response cannot be decompressed, or has an unknown content coding",
     "ResponseTooLarge": "the response is larger than the operator allows",
 }
 # every code that a command can end with if its author declares no table

@@ -9,7 +9,7 @@ from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from spiffproxy_http.client import Client, Response
 from spiffproxy_http.command import error_result, result
-from spiffproxy_http.content import parse_body
+from spiffproxy_http.content import decode_text, parse_body
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.headers import join_headers
 from spiffproxy_http.request import encode_json
@@ -105,9 +105,9 @@ class ParsingClient(Client):
         """Raise `RequestError` for a status of 400 and above, and for a body that is not what its type says."""
         code = problem = ""
         try:
-            self.content = parse_body(response.body, response.headers)
+            self.content = parse_body(response.body, response.headers, self.logs)
         except (ValueError, ExpatError) as error:
-            self.content = {"raw_response": response.text}
+            self.content = {"raw_response": decode_text(response.body, response.headers, self.logs)}
             code = type(error).__name__
             problem = f", {code}: {error}"
         if response.status >= 400:
