@@ -60,6 +60,33 @@ def test_version_1_without_an_answer(http_call):
     assert answer.json == {"error": "No connection to 127.0.0.1 port 1: Connection refused"}
 
 
+@pytest.mark.parametrize(
+    ("command", "parameters"),
+    [
+        ("GetRequest", {"url": "example.org"}),
+        ("GetRequest", {"url": "ftp://example.org"}),
+        ("GetRequest", {"url": "http://a b/"}),
+        ("GetRequest", {"url": 5}),
+        ("GetRequest", {"headers": {"A": 1}}),
+        ("GetRequest", {"params": "a=b"}),
+        ("PostRequest", {"url": "http://a:x/"}),
+        ("PostRequest", {"headers": []}),
+    ],
+)
+def test_version_1_with_a_mistake_of_the_author(http_call, upstream, command, parameters):
+    """Is not tried again, as a 500 would be."""
+    parameters = {"url": upstream.url, **parameters}
+    version_2 = http_call(f"{command}V2", **parameters).json
+    assert http_call(command, 400, **parameters).json == {"error": version_2["error"]["message"]}
+    assert upstream.requests == []
+
+
+def test_version_1_with_what_is_not_a_mistake_of_the_author(http_call, upstream):
+    upstream.answer = lambda request: (200, {"Content-Length": "x"}, b"")
+    for url in upstream.url, "http://169.254.169.254/":
+        assert list(http_call("GetRequest", 500, url=url).json) == ["error"]
+
+
 # --- version 2 ---
 
 

@@ -405,7 +405,7 @@ def test_messages_do_not_repeat_secrets(http_call, raw_server, command, url):
     ports = {"CLOSED": free_port(), "CLOSES": closing.port, "REDIRECTS": raw_server(says(head(302, location))).port}
     for name, value in {"USER": "user:s3cret", **ports}.items():
         url = url.replace(name, str(value))
-    answer = http_call(command, 200 if command == GET else 500, url=f"{url}/?q=s3cret")
+    answer = http_call(command, "*", url=f"{url}/?q=s3cret")
     assert answer.json["error"]
     assert "s3cret" not in answer.text
 

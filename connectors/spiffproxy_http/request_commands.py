@@ -37,12 +37,16 @@ class RequestV1(ConnectorCommand):
     basic_auth_password: str | None = None
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
-        """Return the upstream's text and status, or status 500 and `{"error": …}` if there is no response."""
+        """Return the upstream's text and status, or `{"error": …}` if there is no response.
+
+        The status is 400 for a mistake in a parameter, and 500 for everything else.
+        """
         try:
             response = self.send(Client(config))
         except RequestError as error:
             if error.response is None:
-                return {"response": {"error": str(error)}, "status": 500, "mimetype": "application/json"}
+                status = 400 if error.http_status == 400 else 500
+                return {"response": {"error": str(error)}, "status": status, "mimetype": "application/json"}
             response = error.response
         return {"response": response.text, "status": response.status, "mimetype": "application/json"}
 
