@@ -599,6 +599,7 @@ def call_names():
         "refused-and-well.example": [["127.0.0.3", "127.0.0.1"]],
         "rebound.example": [["127.0.0.1"], ["127.0.0.3"]],
         "metadata.example": [["169.254.169.254"]],
+        "metadata.example.": [["169.254.169.254"]],
         "metadata6.example": [["::ffff:169.254.169.254"]],
         "ten.example": [["10.1.2.3"]],
         "a.ten.example": [["10.1.2.3"]],
@@ -800,6 +801,7 @@ def test_sixty_four_mebibytes(http_call, raw_server, length, code):
         ("example.org, 127.0.0.1", "127.0.0.1", True),
         ("localhost", "localhost", True),
         ("LocalHost.", "LOCALHOST", True),
+        ("127.0.0.1", "127.0.0.1.", True),
         ("localhost", "127.0.0.1", False),
         ("127.0.0.1", "localhost", False),
         ("127.0.0.1", "2130706433", True),
@@ -867,6 +869,9 @@ def test_what_is_refused_is_not_connected_to(make_http_call, raw_server):
         ("[::ffff:169.254.169.254]:PORT", "169.254.169.254", True),
         ("metadata.example", "metadata.example", True),
         ("metadata.example:PORT", "metadata.example", True),
+        ("metadata.example", "metadata.example.", True),
+        ("", "metadata.example.", False),
+        ("*.example", "metadata.example.", False),
         ("169.254.169.254, 169.254.0.0/16", "metadata.example", True),
     ],
 )
@@ -958,6 +963,15 @@ def test_an_origin_has_its_own_connections(http_call, upstream):
     for host in "127.0.0.1", "localhost", "127.0.0.1", "localhost":
         assert outcome(http_call(GET, url=f"http://{host}:{upstream.server_port}/"))[0] is None
     assert len({request.connection.client_address for request in upstream.requests}) == 2
+
+
+def test_a_name_with_a_dot_has_its_own_connections(make_caller, raw_server):
+    """It may lead elsewhere: the resolver appends no domain to it."""
+    call = make_caller({"intern": [["127.0.0.1"]], "intern.": [["127.0.0.1"]]})
+    server = raw_server(keeps_open)
+    for host in "intern", "intern.", "intern", "intern.":
+        assert outcome(call(f"http/{GET}", url=f"http://{host}:{server.port}/"))[0] is None
+    assert server.connections == 2
 
 
 def test_connections_with_tls_are_used_again(http_call, tls_upstream):

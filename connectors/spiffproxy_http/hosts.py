@@ -38,13 +38,13 @@ class AllowedHosts:
 
     def allow(self, url: Url, address: str | None) -> bool:
         """Return whether a request to `url` may go to `address`, which is None if it is not known."""
-        numeric = read_address(address) if address else read_address(url.host)
+        numeric = read_address(address or url.host)
         rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
-        if numeric in METADATA_ADDRESSES and numeric not in rules and url.host not in rules:
+        if numeric in METADATA_ADDRESSES and numeric not in rules and url.name not in rules:
             return False
         if not self._rules:
             return True
-        return any(matches(host, url.host, numeric) for host in rules)
+        return any(matches(host, url.name, numeric) for host in rules)
 
 
 def matches(rule: str | Address | IPv4Network | IPv6Network, host: str, address: Address | None) -> bool:

@@ -50,14 +50,16 @@ def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bo
 def resolve(host: str, port: int, deadline: float) -> list[Any]:
     """Return what getaddrinfo() does. It knows no timeout, so a name is looked up in a thread of its own."""
     found: list[Any] = []
+    is_address = read_address(host) is not None
+    name = host.rstrip(".") if is_address else host  # getaddrinfo() would take "127.0.0.1." for a name
 
     def look_up() -> None:
         try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             found.append(error)
 
-    if read_address(host):
+    if is_address:
         look_up()
     else:
         thread = threading.Thread(target=look_up, daemon=True)
@@ -71,7 +73,7 @@ def resolve(host: str, port: int, deadline: float) -> list[Any]:
     return list(found[0])
 
 
-def wrap_tls(sock: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
+def wrap_tls(sock: socket.socket, host: str, port: int, deadline: float) -> ssl.SSLSocket:
     """Return the socket with TLS, the certificate checked. If that fails, close it and raise `RequestError`:
     `SSLError`, `ReadTimeout`, `ConnectionError`.
     """
@@ -81,11 +83,11 @@ def wrap_tls(sock: socket.socket, host: str, deadline: float) -> ssl.SSLSocket:
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError):  # those of TLS are among them
-            raise translate_tls_error(error, host) from None
+            raise translate_tls_error(error, host, port) from None
         raise
 
 
-def translate_tls_error(error: OSError, host: str) -> RequestError:
+def translate_tls_error(error: OSError, host: str, port: int) -> RequestError:
     if isinstance(error, socket.timeout):
         return RequestError("ReadTimeout", f"The TLS handshake with {host} was not done in time")
     if isinstance(error, ssl.SSLCertVerificationError):

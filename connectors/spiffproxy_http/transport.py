@@ -46,7 +46,8 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
     # a name that a proxy looks up, or whose address makes no difference, is not looked up here
     if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
         raise refuse_host(url.host)
-    route = Route(url.origin, proxy.url.netloc if proxy else None)
+    # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
+    route = Route((url.scheme, url.host, url.port), proxy.url.netloc if proxy else None)
     if request.method in REPEATABLE_METHODS:
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
@@ -109,7 +110,7 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
         if url.scheme == "https":
             open_tunnel(sock, url, proxy, route, call)
     if url.scheme == "https":
-        sock = wrap_tls(sock, url.host, call.deadline)
+        sock = wrap_tls(sock, url.name, url.port, call.deadline)
     return Connection(sock, route, address)
 
 
@@ -205,7 +206,7 @@ def find_dropped_headers(url: Url, next_url: Url) -> set[str]:
     """Return the names of the headers that are for the first host alone."""
     if url.origin == next_url.origin:
         return set()
-    is_upgrade = url.origin == ("http", next_url.host, 80) and next_url.origin == ("https", next_url.host, 443)
+    is_upgrade = url.origin == ("http", next_url.name, 80) and next_url.origin == ("https", next_url.name, 443)
     return {"host"} if is_upgrade else {"host", "authorization", "cookie"}
 
 
