@@ -1267,6 +1267,19 @@ def test_what_goes_past_the_proxy(call_through, upstream):
     assert call_through.seen == []
 
 
+@pytest.mark.parametrize(
+    "no_proxy",
+    ["10.0.0.0/8,127.0.0.0/8", "127.0.0.0/8:PORT", "x *", "a b,127.0.0.1:PORT", "localhost,[::1],127.0.0.1."],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_networks_and_others_that_go_past_the_proxy(make_caller, upstream, tls_upstream, no_proxy, scheme):
+    server = upstream if scheme == "http" else tls_upstream
+    proxy = f"http://127.0.0.1:{free_port()}"
+    no_proxy = no_proxy.replace("PORT", str(server.server_port))
+    call = make_caller(HTTP_PROXY=proxy, HTTPS_PROXY=proxy, NO_PROXY=no_proxy)
+    assert outcome(call(f"http/{GET}", url=server.url)) == (None, 200, {"ok": True})
+
+
 def test_a_tunnel_to_an_ipv6_address(call_through):
     call_through("https://[fd00::1]/", refuse=head(403))
     assert call_through.seen[0].startswith("CONNECT [fd00::1]:443 HTTP/1.1\r\nHost: [fd00::1]:443\r\n")
@@ -1354,6 +1367,10 @@ def test_connections_through_a_proxy_are_kept(call_through, http_proxy):
         ("http://[fd00::1]/", "[FD00::1]:80", True),
         ("http://[fd00::1]/", "fd00::/8", True),
         ("http://[fd00::1]/", "[fd00::/8]:80", True),
+        ("http://[fd00::1]/", "[fd00::]/8:80", True),
+        ("http://a.nowhere.invalid./", "*.invalid", True),
+        ("http://nowhere.invalid./", "nowhere.invalid", True),
+        ("http://nowhere.invalid./", "other.invalid", False),
         ("http://[fd00::1]/", "[fd00::1]:81", False),
         ("http://nowhere.invalid/", "0.0.0.0/0", False),
         ("https://nowhere.invalid/", "0.0.0.0/0, ::/0", False),

@@ -18,7 +18,11 @@ SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"
 # the servers at these addresses give away the credentials of the machine that the proxy runs on
 METADATA_ADDRESSES = {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
 ENTRY = re.compile(
-    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)|(?P<plain>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"""(?: \[(?P<bracketed>[^\]]+)\](?P<bits>/[0-9]+)?
+          | (?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)  # an IPv6 address without brackets
+          | (?P<plain>[^\[\]:]+)
+        )(?::(?P<port>[0-9]{1,5}))?""",
+    re.VERBOSE,
 )
 
 
@@ -78,8 +82,8 @@ def read_rule(text: str) -> Rule:
     match = ENTRY.fullmatch(text)
     if not match:
         raise ValueError(text)
-    host = match["bracketed"] or match["many"] or match["plain"]
-    return Rule(read_rule_host(host.rstrip(".")), int(match["port"]) if match["port"] else None)
+    host = (match["bracketed"] or match["many"] or match["plain"]).rstrip(".") + (match["bits"] or "")
+    return Rule(read_rule_host(host), int(match["port"]) if match["port"] else None)
 
 
 def read_rule_host(text: str) -> str | Address | IPv4Network | IPv6Network:
