@@ -112,6 +112,19 @@ def test_redirects_that_lead_nowhere(http_call, upstream, location, code):
     assert outcome(http_call(GET, url=upstream.url)) == (code, 400, {})
 
 
+@pytest.mark.parametrize(
+    ("locations", "code"),
+    [(["/there", "/there"], None), (["/there", "/else"], "InvalidResponse"), (["", "/there"], "InvalidResponse")],
+)
+@pytest.mark.parametrize("method", ["Get", "Head", "Post"])
+def test_several_locations(http_call, upstream, method, locations, code):
+    """Are one if they are equal; else nobody knows which one counts."""
+    upstream.answer = lambda request: (302, {"Location": locations}, b"") if request.path == "/" else (200, {}, b"")
+    answer = http_call(f"{method}RequestV2", url=upstream.url)
+    assert outcome(answer)[:2] == ((code, 502) if code else (None, 200))
+    assert [request.path for request in upstream.requests] == (["/"] if code else ["/", "/there"])
+
+
 @pytest.mark.parametrize(("redirects", "code"), [(30, None), (31, "TooManyRedirects")])
 @pytest.mark.parametrize("command", [GET, "HeadRequestV2"])
 def test_thirty_redirects(http_call, upstream, redirects, code, command):
@@ -195,6 +208,64 @@ def test_cookies_go_to_the_host_that_set_them(http_call, upstream, other_upstrea
     http_call(GET, url=upstream.url)
     assert other_upstream.requests[0].headers["Cookie"] == "a=1"
     assert "Cookie" not in upstream.requests[1].headers
+
+
+@pytest.mark.parametrize(
+    ("own", "set_cookies", "sent"),
+    [
+        ("session=old", ["session=new"], "session=new"),
+        ("session=old; other=1", ["session=new; Path=/; HttpOnly"], "other=1; session=new"),
+        ("a=1;session=old;b=2", ["session=new"], "a=1; b=2; session=new"),
+        ("session=old; a=1; session=older", ["session=new"], "a=1; session=new"),
+        ("session=old; a=1", ["session=new", "a=2"], "session=new; a=2"),
+        ("Session=old", ["session=new"], "Session=old; session=new"),
+        ("xsession=old; session2=1", ["session=new"], "xsession=old; session2=1; session=new"),
+        (" session = old ", ["session=new"], "session=new"),
+        ("session", ["session=new"], "session=new"),
+        ('session="a b"; c=d==', ["session=new=="], "c=d==; session=new=="),
+        ("session=old", ["session="], "session="),
+        ("session=old", ["session=; Max-Age=0"], None),
+        ("session=old; a=1", ["session=x; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/"], "a=1"),
+        ("session=old", ["session=x; Max-Age=0", "session=new"], "session=new"),
+        ("session=old", ["session=new; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], "session=new"),
+        ("session=old", ["session=new; Path=/; MAX-AGE = 60 ;expires"], "session=new"),
+        ("session=old", ["session=new; Path=/elsewhere"], "session=old"),
+        ("session=old", ["session=; Max-Age=0; Path=/elsewhere"], "session=old"),
+        ("session=old", ["session=new; Domain=other.example"], "session=old"),
+        ("session=old", ["session=new; Secure"], "session=old"),
+        ("session=old", [""], "session=old"),
+        (None, ["session=; Max-Age=0"], None),
+        (None, ["session=new", "a=1"], "session=new; a=1"),
+    ],
+)
+@pytest.mark.parametrize("name", ["Cookie", "cookie"])
+def test_a_cookie_replaces_that_of_the_author(http_call, upstream, own, set_cookies, sent, name):
+    """By its name, and for as long as it fits; so does the deletion of a cookie."""
+    upstream.answer = lambda request: (
+        (302, {"Location": "/two", "Set-Cookie": set_cookies}, b"")
+        if request.path == "/"
+        else (302, {"Location": "/three"}, b"")
+        if request.path == "/two"
+        else (200, {}, b"")
+    )
+    assert outcome(http_call(GET, url=upstream.url, headers={name: own}))[0] is None
+    assert [request.headers.get_all("Cookie") for request in upstream.requests] == [
+        own and [own.strip()],
+        sent and [sent],
+        sent and [sent],
+    ]
+
+
+def test_the_last_of_several_cookies_counts(http_call, upstream):
+    """Each hop sets the session anew, and another attempt starts with that of the author."""
+    upstream.answer = lambda request: (
+        (302, {"Location": f"/{len(upstream.requests)}", "Set-Cookie": f"s={len(upstream.requests)}; Path=/"}, b"")
+        if len(upstream.requests) < 3
+        else (503 if len(upstream.requests) == 3 else 200, {}, b"")
+    )
+    http_call(GET, url=upstream.url, headers={"Cookie": "s=own; a=b"}, attempts=2)
+    cookies = [request.headers["Cookie"] for request in upstream.requests]
+    assert cookies == ["s=own; a=b", "a=b; s=1", "a=b; s=2", "s=own; a=b"]
 
 
 def test_a_folded_cookie_is_sent_in_one_line(http_call, upstream):

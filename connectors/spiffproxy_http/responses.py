@@ -66,10 +66,6 @@ class IncomingResponse:
             return "keep-alive" in options and not self.is_chunked
         return "close" not in options
 
-    def info(self) -> Headers:
-        """Return the headers, where http.cookiejar looks for them."""
-        return self.headers
-
     def read_parts(self) -> Iterator[bytes]:
         """Yield the parts of the body; raise IncompleteResponse if it is cut short, InvalidResponse if it is wrong."""
         if self.is_chunked:

@@ -6,10 +6,10 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from spiffproxy_http.connections import Connection, Route, idle_connections
+from spiffproxy_http.cookies import Cookies
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.hosts import AllowedHosts, refuse_host
 from spiffproxy_http.proxies import Proxy, find_proxy
@@ -17,9 +17,6 @@ from spiffproxy_http.request import Request
 from spiffproxy_http.responses import IncomingResponse, IncompleteResponse, InvalidResponse
 from spiffproxy_http.sockets import connect_tcp, wrap_tls
 from spiffproxy_http.url import Url, parse_url
-
-if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
 
 MAX_REDIRECTS = 30  # as many as `requests` follows
 MAX_REDIRECT_BODY_BYTES = 64 * 1024  # read, so that the connection can be used again
@@ -149,21 +146,24 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 
 def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
     """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
-    jar: CookieJar | None = None
-    cookies = None
+    cookies: Cookies | None = None
     for number in range(MAX_REDIRECTS + 1):
-        connection, response = send_request(add_cookies(request, cookies), call)
-        location = response.headers.get("Location")
-        if response.status not in (301, 302, 303, 307, 308) or not location:
+        connection, response = send_request(cookies.add_to(request) if cookies else request, call)
+        locations = set(response.headers.get_all("Location"))
+        if response.status not in (301, 302, 303, 307, 308) or locations <= {""}:
             return connection, response
         discard_body(connection, response, request.url)
+        if len(locations) > 1:
+            message = f"The response of {request.url.redacted()} has several Location headers, which differ"
+            raise RequestError("InvalidResponse", message, 502)
         if number < MAX_REDIRECTS:
-            next_request = redirect(request, response.status, location)
+            next_request = redirect(request, response.status, locations.pop())
             call.logs.append(
                 f"{request.method} {request.url.redacted()}: {response.status} to {next_request.url.redacted()}"
             )
-            if jar is not None or "Set-Cookie" in response.headers:
-                jar, cookies = exchange_cookies(jar, request.url, response, next_request.url)
+            if "Set-Cookie" in response.headers:
+                cookies = cookies or Cookies()
+                cookies.store(request.url, response.headers)
             request = next_request
     raise RequestError("TooManyRedirects", f"More than {MAX_REDIRECTS} redirects, the last to {request.url.redacted()}")
 
@@ -208,29 +208,3 @@ def find_dropped_headers(url: Url, next_url: Url) -> set[str]:
         return set()
     is_upgrade = url.origin == ("http", next_url.name, 80) and next_url.origin == ("https", next_url.name, 443)
     return {"host"} if is_upgrade else {"host", "authorization", "cookie"}
-
-
-def exchange_cookies(
-    jar: CookieJar | None, url: Url, response: IncomingResponse, next_url: Url
-) -> tuple[CookieJar, str | None]:
-    """Store the cookies of a response; return the jar, and the cookies for the next URL."""
-    # both take their time to import, and few redirects set a cookie
-    from http.cookiejar import CookieJar
-    from urllib.request import Request as CookieRequest
-
-    jar = CookieJar() if jar is None else jar
-    jar.extract_cookies(response, CookieRequest(str(url)))  # type: ignore[arg-type]
-    next_request = CookieRequest(str(next_url))
-    jar.add_cookie_header(next_request)
-    return jar, next_request.get_header("Cookie")
-
-
-def add_cookies(request: Request, cookies: str | None) -> Request:
-    """Return the request with more cookies than those of its author."""
-    if not cookies:
-        return request
-    headers = dict(request.headers)
-    for name in request.headers:
-        if name.lower() == "cookie":
-            cookies = f"{headers.pop(name)}; {cookies}"
-    return replace(request, headers={**headers, "Cookie": cookies})
