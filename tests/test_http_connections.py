@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import zlib
 
 import pytest
+import trustme
 from conftest import (
     at_once,
     free_port,
@@ -705,12 +707,12 @@ def test_tls(http_call, tls_upstream):
 def test_a_certificate_for_another_name(http_call, tls_upstream):
     answer = http_call(GET, url=tls_upstream.url.replace("127.0.0.1", "localhost"))
     assert outcome(answer) == ("SSLError", 500, {})
-    assert "The certificate of localhost is not trusted: Hostname mismatch" in answer.json["error"]["message"]
+    message = answer.json["error"]["message"]
+    assert "The certificate of localhost is not trusted: Hostname mismatch" in message
+    assert "authorities" not in message
 
 
 def test_a_certificate_of_nobody(http_call):
-    import trustme
-
     with serve_http(server_context(trustme.CA(), "127.0.0.1")) as server:
         answer = http_call(GET, url=server.url, attempts=3)
     assert outcome(answer) == ("SSLError", 500, {})
@@ -722,7 +724,7 @@ def test_a_certificate_of_nobody(http_call):
     ("talk", "code", "words"),
     [
         (lambda connection, number: connection.recv(65536) and OK, "SSLError", "TLS with 127.0.0.1 failed: "),
-        (hangs_up, "SSLError", "TLS with 127.0.0.1 failed: "),
+        (hangs_up, "SSLError", "TLS with 127.0.0.1 failed: the server closed the connection. Does port "),
         (resets_at_once, "ConnectionError", "127.0.0.1 broke off the TLS handshake: Connection reset by peer"),
     ],
 )
@@ -730,6 +732,62 @@ def test_tls_that_is_none(http_call, raw_server, talk, code, words):
     answer = http_call(GET, url=raw_server(talk).url.replace("http", "https"))
     assert outcome(answer) == (code, 500, {})
     assert words in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "code"),
+    [
+        ("name.example", "name.example.", None),
+        ("name.example", "NAME.Example.", None),
+        ("*.name.example", "a.name.example.", None),
+        ("127.0.0.1", "127.0.0.1.", None),
+        ("other.example", "name.example.", "SSLError"),
+    ],
+)
+def test_a_host_that_ends_with_a_dot(make_caller, authority, server, host, code):
+    """Is without it in SNI and in the certificate (RFC 6066 section 3), and with it in the Host header, as by curl."""
+    call = make_caller({"name.example.": [["127.0.0.1"]], "a.name.example.": [["127.0.0.1"]]})
+    context = server_context(authority, server)
+    asked = []
+    context.sni_callback = lambda sock, name, context: asked.append(name)
+    with serve_http(context) as upstream:
+        answer = call(f"http/{GET}", url=f"https://{host}:{upstream.server_port}/")
+        assert outcome(answer)[0] == code
+        assert asked == [None if host == "127.0.0.1." else host.lower().rstrip(".")]
+        assert [request.headers["Host"] for request in upstream.requests] == (
+            [] if code else [f"{host.lower()}:{upstream.server_port}"]
+        )
+
+
+def test_a_dot_makes_no_other_origin(make_caller, raw_server):
+    """Credentials and cookies go from a host to the same host without its dot, and back."""
+    call = make_caller({"name.example": [["127.0.0.1"]], "name.example.": [["127.0.0.1"]]})
+    seen = []
+
+    def talk(connection, number):
+        seen.append(read_request(connection).decode())
+        host = "name.example." if number % 2 else "name.example"
+        location = f"Location: http://{host}:{server.port}/{number}"
+        return OK if number == 4 else head(302, location, f"Set-Cookie: s={number}; Path=/; Domain=name.example")
+
+    server = raw_server(talk)
+    url = f"http://name.example:{server.port}/"
+    assert outcome(call(f"http/{GET}", url=url, headers={"Cookie": "s=0"}, basic_auth_username="u"))[0] is None
+    assert [re.search(r"\r\nHost: (.*):", request)[1] for request in seen] == ["name.example", "name.example."] * 2
+    assert [re.findall(r"\r\nCookie: (.*)\r\n", request) for request in seen] == [[f"s={n}"] for n in range(4)]
+    assert all("\r\nAuthorization: Basic " in request for request in seen)
+
+
+@pytest.mark.parametrize(
+    "banner", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"220 mail ESMTP\r\n", b"nonsense"]
+)
+def test_https_to_a_port_without_tls(http_call, raw_server, banner):
+    server = raw_server(lambda connection, number: connection.recv(65536) and banner)
+    answer = http_call(GET, url=f"https://127.0.0.1:{server.port}/?q=s3cret")
+    assert outcome(answer) == ("SSLError", 500, {})
+    assert answer.json["error"]["message"] == (
+        f"TLS with 127.0.0.1 failed: port {server.port} does not use TLS. Correct the port, or write http:// in the URL"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -759,7 +817,7 @@ def bundle_folder(authority, tmp_path_factory):
         ({"CURL_CA_BUNDLE": "bundle.pem", "SSL_CERT_FILE": "nowhere"}, None),
         ({"REQUESTS_CA_BUNDLE": "nowhere", "CURL_CA_BUNDLE": "bundle.pem"}, "nowhere cannot be read: No such file"),
         ({"REQUESTS_CA_BUNDLE": "nonsense", "SSL_CERT_FILE": "bundle.pem"}, "nonsense cannot be read: "),
-        ({}, "The certificate of 127.0.0.1 is not trusted: "),
+        ({}, " (the default of the system)"),
     ],
 )
 def test_the_ca_bundle(make_caller, tls_upstream, bundle_folder, environ, words):
@@ -773,6 +831,19 @@ def test_the_ca_bundle(make_caller, tls_upstream, bundle_folder, environ, words)
     else:
         assert outcome(answer) == ("SSLError", 500, {})
         assert words in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_an_authority_that_is_not_known(make_caller, tls_upstream, tmp_path, variable):
+    """The message names the certificates that are known; those for another host have nothing to do with it."""
+    path = tmp_path if variable == "SSL_CERT_DIR" else tmp_path / "bundle.pem"
+    trustme.CA().cert_pem.write_to_path(tmp_path / "bundle.pem")
+    unset = dict.fromkeys(["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"], "")
+    answer = make_caller(**{**unset, variable: str(path)})(f"http/{GET}", url=tls_upstream.url)
+    assert outcome(answer) == ("SSLError", 500, {})
+    message = answer["error"]["message"]
+    assert message.startswith("The certificate of 127.0.0.1 is not trusted: unable to get local issuer certificate. ")
+    assert message.endswith(f". The trusted authorities are in {path} ({variable})")
 
 
 def test_what_is_read_once(http_call, tls_upstream, authority, monkeypatch):

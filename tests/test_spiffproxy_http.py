@@ -602,6 +602,71 @@ def test_media_types(value, expected):
     assert importlib.import_module("spiffproxy_http.headers").parse_media_type(value) == expected
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], ""),
+        (["text/plain"], "text/plain"),
+        (["text/plain", "application/json"], "application/json"),
+        (["application/json", "text/plain;x=y"], "text/plain;x=y"),
+        (["text/plain, application/json; a=b ,"], "application/json; a=b"),
+        (["application/json", "", "nonsense"], "application/json"),
+        (["application/json", "*"], "application/json"),
+        (["application/json, charset=utf-8"], "application/json"),
+        (['text/plain; a="x, application/json"'], 'text/plain; a="x, application/json"'),
+        (['text/plain; a="\\", b/c"', "d/e"], "d/e"),
+        (['text/plain; a="b', "application/json"], 'text/plain; a="b,application/json'),
+        *((["a/b", start + r"\"" * 100_000 + end], "a/b") for start in ("", '"') for end in ("", "\\")),
+        (["nonsense; charset=latin-1"], "nonsense; charset=latin-1"),
+    ],
+)
+def test_the_last_content_type_counts(lines, expected):
+    headers = importlib.import_module("spiffproxy_http.headers")
+    assert headers.find_content_type(headers.Headers([("content-type", line) for line in lines])) == expected
+
+
+# --- what a message quotes ---
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text", "expected"),
+    [
+        ("text/plain", "x" * 300, "x" * 300),
+        ("text/plain", "x" * 301, "x" * 299 + "…"),
+        ("application/json", '{"error": "<b>"}', '{"error": "<b>"}'),
+        ("text/html", '{"error": "<b>"}', '{"error": "<b>"}'),
+        ("text/html", '\n ["<b>"]', '\n ["<b>"]'),
+        ("text/plain", "a <b> c", "a <b> c"),
+        ("application/xml", "<error>no</error>", "<error>no</error>"),
+        ("text/html", "a <b>b</b>&amp;&lt;c&gt;\n&nbsp; d", "a b &<c> d"),
+        ("text/html", "<H1 title='a\n'>Not found</H1>1 < 2", "Not found 1 < 2"),
+        ("text/html", "<style>s</style><script>a<b</script><!-- <p>c -->d", "d"),
+        ("text/html", "<SCRIPT src=x>s</SCRIPT >d<script>s", "d"),
+        ("text/html", "d<!-- c", "d"),
+        ("text/html", "d<p class=", "d"),
+        ("text/html", "<p>" + "x" * 400, "x" * 299 + "…"),
+        ("text/html", "<style>" + "s" * 9000 + "</style>d", "d"),
+        ("text/html", "<p>", ""),
+        ("text/plain", " <!DOCTYPE html><title>a</title><p>b", "a b"),
+        ("", "<html lang=x>a", "a"),
+        ("application/xhtml+xml", "<?xml version='1.0'?><p>a", "a"),
+        ("text/html", "<script>" * 1_000_000, ""),
+        ("text/html", "<" * 1_000_000, "<" * 299 + "…"),
+    ],
+)
+def test_excerpts(media_type, text, expected):
+    assert importlib.import_module("spiffproxy_http.excerpts").make_excerpt(text, media_type) == expected
+
+
+def test_an_excerpt_in_a_message(client, upstream, catch):
+    """The cut falls between characters, not between the bytes of one."""
+    upstream.answer = lambda request: (500, {"Content-Type": "text/plain; charset=utf-8"}, b"x" + "ü".encode() * 700)
+    start = f"GET {upstream.url}/ answered 500: "
+    assert str(catch(client.send, "GET", upstream.url)) == f"{start}x{'ü' * 298}…"
+    upstream.answer = lambda request: (500, {"Content-Type": "text/html"}, b"<html><h1>Bad Gateway</h1><p>nginx")
+    assert str(catch(client.send, "GET", upstream.url)) == f"{start}Bad Gateway nginx"
+
+
 # --- which proxy ---
 
 
