@@ -1318,7 +1318,7 @@ def test_no_thread_stays(make_caller, raw_server):
 # --- through an HTTP proxy ---
 
 
-def proxy_talk(seen, refuse=None, http_answer=OK, https_port=None):
+def proxy_talk(seen, refuse=None, http_answer=OK, https_port=None, connected=b"HTTP/1.1 200 OK\r\n\r\n"):
     """What an HTTP proxy does: answer itself for http, and connect for https."""
 
     def talk(connection, number):
@@ -1330,7 +1330,7 @@ def proxy_talk(seen, refuse=None, http_answer=OK, https_port=None):
             return http_answer
         port = https_port or int(head.split()[1].decode().rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=10) as far:
-            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            connection.sendall(connected)
 
             def copy(source, target):
                 with contextlib.suppress(OSError):
@@ -1396,6 +1396,33 @@ def test_a_proxy_for_https(call_through, name_upstream):
     assert "Proxy-Authorization: Basic dXNlcjpzM2NyZXQ=\r\n" in seen
     assert (name_upstream.requests[-1].path, name_upstream.requests[-1].headers["Host"]) == ("/a?b", "name.example")
     assert "Proxy-Authorization" not in name_upstream.requests[-1].headers
+
+
+@pytest.mark.parametrize("answer", [b"200", b"201 Created", b"204 No Content", b"299 Odd\r\nContent-Length: x"])
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_any_status_of_success_is_a_tunnel(call_through, name_upstream, before, version, answer):
+    """Whatever its headers say of a body: there is none (RFC 9110 section 9.3.6)."""
+    lines = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connected = before + version + b" " + answer + lines
+    url = f"https://name.example:{free_port()}/"  # another origin each time, or an idle connection would be used
+    answer = call_through(url, https_port=name_upstream.server_port, connected=connected)
+    assert outcome(answer) == (None, 200, {"ok": True})
+    assert len(call_through.seen) == 1
+
+
+@pytest.mark.parametrize("status", [300, 302, 304, 400, 403, 407, 500, 502])
+def test_any_other_status_is_no_tunnel(call_through, status):
+    answer = call_through("https://other.example/", talk=says(head(status)))
+    assert outcome(answer) == ("ProxyError", 500, {})
+    assert answer["error"]["message"] == f"The HTTP proxy refused to connect to other.example:443: {status}"
+
+
+def test_a_tunnel_to_a_port_without_tls(call_through, raw_server):
+    plain = raw_server(lambda connection, number: connection.recv(65536) and b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    answer = call_through("https://name.example:3/", talk=proxy_talk([], https_port=plain.port))
+    assert outcome(answer) == ("SSLError", 500, {})
+    assert "port 3 does not use TLS" in answer["error"]["message"]
 
 
 def connects_to_nobody(connection, number):

@@ -136,7 +136,7 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
         sock.close()
         reason = getattr(error, "strerror", None) or error
         raise RequestError("ProxyError", f"The HTTP proxy did not connect to {host}: {reason}") from None
-    if status != 200:
+    if not 200 <= status <= 299:
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy refused to connect to {host}: {status}")
 
