@@ -60,6 +60,33 @@ def test_version_1_without_an_answer(http_call):
     assert answer.json == {"error": "No connection to 127.0.0.1 port 1: Connection refused"}
 
 
+@pytest.mark.parametrize(
+    ("command", "parameters"),
+    [
+        ("GetRequest", {"url": "example.org"}),
+        ("GetRequest", {"url": "ftp://example.org"}),
+        ("GetRequest", {"url": "http://a b/"}),
+        ("GetRequest", {"url": 5}),
+        ("GetRequest", {"headers": {"A": 1}}),
+        ("GetRequest", {"params": "a=b"}),
+        ("PostRequest", {"url": "http://a:x/"}),
+        ("PostRequest", {"headers": []}),
+    ],
+)
+def test_version_1_with_a_mistake_of_the_author(http_call, upstream, command, parameters):
+    """Is not tried again, as a 500 would be."""
+    parameters = {"url": upstream.url, **parameters}
+    version_2 = http_call(f"{command}V2", **parameters).json
+    assert http_call(command, 400, **parameters).json == {"error": version_2["error"]["message"]}
+    assert upstream.requests == []
+
+
+def test_version_1_with_what_is_not_a_mistake_of_the_author(http_call, upstream):
+    upstream.answer = lambda request: (200, {"Content-Length": "x"}, b"")
+    for url in upstream.url, "http://169.254.169.254/":
+        assert list(http_call("GetRequest", 500, url=url).json) == ["error"]
+
+
 # --- version 2 ---
 
 
@@ -106,12 +133,50 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("text/plain", b"text", {"raw_response": "text"}),
         (None, b"text", {"raw_response": "text"}),
         ("text/plain; charset=latin-1", b"gr\xfcn", {"raw_response": "grün"}),
-        ("text/plain; charset=utf-8", b"gr\xfcn", {"raw_response": "gr\ufffdn"}),
+        ("text/plain; charset=utf-8", b"gr\xfcn", {"raw_response": "grün"}),
         ("text/plain", "grün".encode(), {"raw_response": "grün"}),
         ("text/plain", b"gr\xfcn", {"raw_response": "grün"}),
         ("text/plain; charset=nonsense", b"text", {"raw_response": "text"}),
         ("text/plain; charset=hex", b"text", {"raw_response": "text"}),
         (f"text/plain; charset*{'1' * 5000}=x", b"text", {"raw_response": "text"}),
+        ("text/plain; charset=us-ascii", "ü".encode(), {"raw_response": "Ã¼"}),
+        ("application/jsonl", b'{"a":1}\n{"a":2}', {"raw_response": '{"a":1}\n{"a":2}'}),
+        *(
+            (content_type, b"{}", {"raw_response": "{}"})
+            for content_type in [
+                "application/json-seq",
+                "application/json5",
+                "application/jsonx; a=b",
+                "application/problem+json",
+                "application/json+x",
+                "x-application/json",
+                "text/application/json",
+                "text/plain; profile=application/json",
+                'text/plain; profile="a, application/json"',
+                "application/json, text/plain",
+                "json",
+            ]
+        ),
+        *(
+            (content_type, b"{}", {})
+            for content_type in [
+                "application/json;",
+                "APPLICATION/JSON ; a=b",
+                "application/json; profile=text/plain",
+                'application/json; profile="a, text/plain"',
+                "application/json charset=utf-8",
+                "application/json, charset=utf-8",
+                "application/json,",
+            ]
+        ),
+        *(
+            (content_type, b"<a/>", {"a": None})
+            for content_type in ["application/xml;", "TEXT/XML; a=b", "text/plain, text/xml", "text/xml charset=utf-8"]
+        ),
+        *(
+            (content_type, b"<a/>", {"raw_response": "<a/>"})
+            for content_type in ["application/xml-dtd", "text/xml-x", "text/plain; a=text/xml", "text/xml, text/plain"]
+        ),
         (JSON, b"[1.5, 1e3, -0.0]", [1.5, 1000.0, -0.0]),
         (JSON, b"[1]", [1]),
         (JSON, b"null", None),
@@ -141,6 +206,69 @@ def test_bodies_of_answers(http_call, upstream, content_type, body, expected):
     upstream.answer = lambda request: (200, {"Content-Type": content_type} if content_type else {}, body)
     answer = http_call("GetRequestV2", url=upstream.url).json
     assert (answer["command_response"]["body"], answer["error"]) == (expected, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["text/plain", JSON], {}),
+        ([JSON, "text/plain"], {"raw_response": "{}"}),
+        ([JSON, "", "nonsense"], {}),
+        (["text/html; charset=utf-16", "text/plain"], {"raw_response": "{}"}),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404])
+def test_several_content_types(http_call, upstream, lines, expected, status):
+    upstream.answer = lambda request: (status, {"Content-Type": lines}, b"{}")
+    assert http_call("PostRequestV2", url=upstream.url).json["command_response"]["body"] == expected
+
+
+EVERY_BYTE = bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "charset"),
+    [
+        ("application/pdf;charset=UTF-8", "UTF-8"),
+        ("application/pdf", "UTF-8"),
+        ("application/pdf;charset=nonsense", "UTF-8"),
+        ("application/pdf;charset=hex", "UTF-8"),
+        ('application/pdf;charset="us-ascii"', "us-ascii"),
+        ("application/pdf;charset=windows-1252", "windows-1252"),
+        ("application/pdf;charset=shift_jis", "shift_jis"),
+        ("application/pdf;charset=utf-32", "utf-32"),
+        ("application/pdf;charset=utf-7", "utf-7"),
+        ("application/pdf;charset=latin-1", None),
+    ],
+)
+@pytest.mark.parametrize("command", ["GetRequestV2", "PostRequestV2", "GetRequest"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_no_byte_is_lost(http_call, upstream, content_type, charset, command, status):
+    """A body that its charset does not decode is latin-1, and the log says so."""
+    upstream.answer = lambda request: (status, {"Content-Type": content_type}, EVERY_BYTE)
+    if command == "GetRequest":
+        assert http_call(command, status, url=upstream.url).body.decode().encode("latin-1") == EVERY_BYTE
+        return
+    answer = http_call(command, url=upstream.url).json
+    assert answer["command_response"]["body"]["raw_response"].encode("latin-1") == EVERY_BYTE
+    line = f"The body is not valid {charset} and was read as latin-1, which keeps every byte"
+    assert answer["spiff__logs"][:-1] == ([line] if charset else [])
+
+
+def test_json_that_its_charset_does_not_decode(http_call, upstream):
+    upstream.answer = lambda request: (200, {"Content-Type": f"{JSON}; charset=utf-8"}, b'{"a": "gr\xfcn"}')
+    answer = http_call("GetRequestV2", url=upstream.url).json
+    assert answer["command_response"]["body"] == {"a": "grün"}
+    assert "is not valid utf-8 and was read as latin-1" in answer["spiff__logs"][0]
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/xml"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_neither_what_it_says_nor_in_its_charset(http_call, upstream, content_type, status):
+    upstream.answer = lambda request: (status, {"Content-Type": f"{content_type}; charset=utf-8"}, EVERY_BYTE)
+    answer = http_call("GetRequestV2", url=upstream.url).json
+    assert answer["command_response"]["body"]["raw_response"].encode("latin-1") == EVERY_BYTE
+    assert ["read as latin-1" in line for line in answer["spiff__logs"]] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -219,20 +347,53 @@ COMPRESSED = RAW_DEFLATE.compress(b'{"a": 1}') + RAW_DEFLATE.flush()
         ("deflate", COMPRESSED),
         ("gzip", gzip.compress(b'{"a": 1' + b" " * 200_000) + gzip.compress(b" " * 200_000 + b"}")),
         ("deflate, gzip", gzip.compress(zlib.compress(b'{"a": 1}'))),
+        ("gzip, deflate", zlib.compress(gzip.compress(b'{"a": 1}', mtime=0))),
+        (["gzip", "gzip"], gzip.compress(gzip.compress(b'{"a": 1}'))),
+        (["deflate", " GZIP , identity"], gzip.compress(zlib.compress(b'{"a": 1}'))),
+        (["gzip"] * 3, gzip.compress(gzip.compress(gzip.compress(b'{"a": 1}')))),
         ("identity", b'{"a": 1}'),
+        ("none", b'{"a": 1}'),
         ("", b'{"a": 1}'),
+        (",", b'{"a": 1}'),
     ],
 )
-def test_compressed_answers(http_call, upstream, encoding, body):
-    upstream.answer = lambda request: (200, {"Content-Type": JSON, "Content-Encoding": encoding}, body)
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_compressed_answers(http_call, upstream, encoding, body, is_chunked):
+    headers = {"Content-Type": JSON, "Content-Encoding": encoding}
+    if is_chunked:
+        headers.update({"Transfer-Encoding": "chunked", "Content-Length": []})
+    sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if is_chunked else body
+    upstream.answer = lambda request: (200, headers, sent)
     assert http_call("GetRequestV2", url=upstream.url).json["command_response"]["body"] == {"a": 1}
     assert upstream.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
 
 
-def test_an_empty_answer_that_says_it_is_compressed(http_call, upstream):
-    upstream.answer = lambda request: (200, {"Content-Encoding": "gzip"}, b"")
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, br"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_an_empty_answer_that_says_it_is_compressed(http_call, upstream, encoding, status):
+    length = [] if status == 204 else "0"
+    upstream.answer = lambda request: (status, {"Content-Encoding": encoding, "Content-Length": length}, b"")
     for command in "GetRequestV2", "HeadRequestV2":
         assert http_call(command, url=upstream.url).json["command_response"]["body"] == {"raw_response": ""}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "named"),
+    [
+        *((name, b"x", name.lower()) for name in ["br", "BR", "zstd", "compress", "x-compress", "utf-8", "gzip;q=1"]),
+        ("br, gzip", gzip.compress(b"x"), "br"),
+        (["br", "gzip"], gzip.compress(b"x"), "br"),
+        ("gzip, br", gzip.compress(b"x"), "br"),
+        ("x" * 999, b"x", "x" * 80),
+    ],
+)
+@pytest.mark.parametrize("command", ["GetRequestV2", "PostRequestV2"])
+def test_an_unknown_coding_is_named(http_call, upstream, command, encoding, body, named):
+    upstream.answer = lambda request: (200, {"Content-Encoding": encoding}, body)
+    answer = http_call(command, url=upstream.url).json
+    message = f"The response has the content coding {named}. The proxy can read gzip and deflate"
+    assert answer["error"] == {"error_code": "ContentDecodingError", "message": message}
+    assert (answer["command_response"]["http_status"], answer["command_response"]["body"]) == (500, {})
 
 
 @pytest.mark.parametrize(

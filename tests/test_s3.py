@@ -7,6 +7,7 @@ import re
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
+from xml.sax.saxutils import escape
 
 import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
@@ -394,6 +395,11 @@ def test_no_access_key(make_call, store, environ, parameters):
         (KEYS, {"region": "eu-central-1"}),
         ({**KEYS, "AWS_REGION": "eu-central-1"}, {}),
         ({**KEYS, "AWS_REGION": "us-west-2"}, {"region": "eu-central-1"}),
+        ({**KEYS, "AWS_DEFAULT_REGION": "eu-central-1"}, {}),
+        ({**KEYS, "AWS_DEFAULT_REGION": "eu-central-1"}, {"region": " "}),
+        ({**KEYS, "AWS_DEFAULT_REGION": "eu-central-1", "AWS_REGION": ""}, {}),
+        ({**KEYS, "AWS_DEFAULT_REGION": "us-west-2", "AWS_REGION": "eu-central-1"}, {}),
+        ({**KEYS, "AWS_DEFAULT_REGION": "us-west-2"}, {"region": "eu-central-1"}),
     ],
 )
 def test_the_region(make_call, store, environ, parameters):
@@ -513,7 +519,13 @@ def test_no_presigned_url(make_call, parameters):
         (error_answer(429, "TooManyRequests"), "TooManyRequests", 429, ""),
         (error_answer(500, "InternalError"), "InternalError", 500, ""),
         (error_answer(418, "Teapot", "Short and stout"), "S3Error", 418, "418: Teapot: Short and stout$"),
-        (error_answer(400, "no code", "x" * 9999), "S3Error", 400, "400: x{1000}$"),
+        (error_answer(400, "no code", "x" * 9999), "S3Error", 400, "400: x{299}…$"),
+        (
+            (200, {"Content-Length": "x", "Connection": "close"}, b""),
+            "InvalidResponse",
+            502,
+            "its Content-Length is 'x'",
+        ),
         ((502, {"Content-Type": "text/html"}, b"<html><br></html>"), "S3Error", 502, "502$"),
         ((429, {}, b""), "S3Error", 429, "429$"),
         ((403, {}, b"<Error/>"), "S3Error", 403, "403$"),
@@ -531,6 +543,70 @@ def test_refusals(make_call, upstream, command, answer, code, status, words):
     _, error, answered = make_call()(command, key="k", **parameters)
     assert (error["error_code"], answered) == (code, status)
     assert re.search(words, error["message"])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "header", "element", "named"),
+    [
+        (301, "PermanentRedirect", "eu-west-1", "", "eu-west-1"),
+        (301, "PermanentRedirect", "eu-west-1", "ap-east-1", "eu-west-1"),
+        (400, "AuthorizationHeaderMalformed", None, "eu-west-1", "eu-west-1"),
+        (400, "AuthorizationHeaderMalformed", "eu-west-1", "", "eu-west-1"),
+        (307, "TemporaryRedirect", "eu-west-1", "", "eu-west-1"),
+        (301, "", "eu-west-1", "", "eu-west-1"),
+        (301, "PermanentRedirect", None, "", None),
+        (301, "PermanentRedirect", "", " ", None),
+        (301, "PermanentRedirect", "no region", "", None),
+        (403, "AccessDenied", "us-east-1", "", None),
+        (400, "AuthorizationHeaderMalformed", None, "us-east-1", None),
+    ],
+)
+@pytest.mark.parametrize("command", ["GetObject", "PutObject", "DeleteObject", "ListObjects"])
+def test_another_region(make_call, upstream, command, status, code, header, element, named):
+    """The message names it if S3 does, in its header or in its XML."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message><Region>{element}</Region></Error>".encode()
+    headers = {"x-amz-bucket-region": [] if header is None else header, "Content-Type": "application/xml"}
+    upstream.answer = lambda request: (status, headers, body if code else b"")
+    parameters = {} if command == "ListObjects" else {"key": "k"}
+    if command == "PutObject":
+        parameters["file_data"] = ""
+    _, error, _ = make_call()(command, **parameters)
+    assert error["error_code"] == (code or "S3Error")
+    start = f"S3 answered {status}: {code}: no" if code else f"S3 answered {status}"
+    end = f". The bucket is in another region: set region to {named}" if named else ""
+    assert error["message"] == start + end
+    if named:
+        _, error, _ = make_call()(command, region=named, **parameters)
+        assert error["message"] == start
+
+
+@pytest.mark.parametrize(
+    ("sent", "etag"),
+    [('"abc"', "abc"), ('W/"abc"', "abc"), (' W/"abc" ', "abc"), ("abc", "abc"), ("W/abc", "W/abc")],
+)
+def test_etags(make_call, upstream, sent, etag):
+    """Are without quotes, and without the mark of a weak one (RFC 9110 section 8.8.3)."""
+    upstream.answer = lambda request: (200, {"ETag": sent}, b"")
+    call = make_call()
+    assert call("GetObject", key="k")[0]["etag"] == etag
+    assert call("PutObject", key="k", file_data="")[0]["etag"] == etag
+    page = f"<ListBucketResult><Contents><Key>k</Key><ETag>{escape(sent)}</ETag></Contents></ListBucketResult>"
+    upstream.answer = lambda request: (200, {}, page.encode())
+    assert call("ListObjects")[0]["objects"][0]["etag"] == etag
+
+
+@pytest.mark.parametrize("sent", ["", '""', 'W/""'])
+def test_no_etag(make_call, upstream, sent):
+    upstream.answer = lambda request: (200, {"ETag": sent}, b"")
+    _, error, status = make_call()("GetObject", key="k")
+    assert (error["error_code"], status) == ("UnexpectedAnswer", 502)
+
+
+def test_the_last_of_several_content_types(make_call, upstream):
+    headers = {"ETag": '"e"', "Content-Type": ["binary/octet-stream", "application/pdf; a=b"]}
+    upstream.answer = lambda request: (200, headers, b"")
+    body = make_call()("GetObject", key="k")[0]
+    assert (body["mimetype"], body["content_type"]) == ("application/pdf", "application/pdf; a=b")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -570,6 +646,37 @@ def test_nobody_listens(make_call):
         ("<EncodingType>url</EncodingType><Contents><Key>a+b%20%00</Key></Contents>", ["a b \0"], []),
         ("<Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents>", ["a", "b"], []),
         ("<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>", [], ["a/"]),
+        *(
+            (
+                f"<Contents>\n <Key>{text}</Key>\n <Size> 5 </Size></Contents>\n"
+                f"<CommonPrefixes>\n<Prefix>{text}</Prefix>\n</CommonPrefixes>",
+                [expected],
+                [expected],
+            )
+            for text, expected in [
+                (" a ", " a "),
+                (" ", " "),
+                ("\n\ta/b\n", "\n\ta/b\n"),
+                ("\u00a0a\u2003", "\u00a0a\u2003"),
+                ("&#13;&#10; a &amp; b&#32;", "\r\n a & b "),
+                ("<![CDATA[ <a> ]]>", " <a> "),
+                ("a<!-- b --> c ", "a c "),
+                (" a+b%20", " a+b%20"),
+            ]
+        ),
+        ("<EncodingType> url </EncodingType><Contents><Key>+a%20</Key></Contents>", [" a "], []),
+        ("<EncodingType/><Contents><Key>+a%20</Key></Contents>", ["+a%20"], []),
+        ("<EncodingType>url</EncodingType><CommonPrefixes><Prefix>+a%20%2F</Prefix></CommonPrefixes>", [], [" a /"]),
+        ("<CommonPrefixes><Prefix>a/</Prefix><Prefix> b/</Prefix></CommonPrefixes>", [], ["a/", " b/"]),
+        (
+            "\n<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>",
+            [],
+            ["a/", "b/"],
+        ),
+        ("<IsTruncated>false</IsTruncated><NextContinuationToken/>", [], []),
+        ("<IsTruncated>false</IsTruncated><NextContinuationToken>a</NextContinuationToken>", [], []),
+        ("<IsTruncated> False </IsTruncated>", [], []),
+        ("<IsTruncated>0</IsTruncated>", [], []),
     ],
 )
 def test_listings(make_call, upstream, xml, objects, prefixes):
@@ -580,6 +687,40 @@ def test_listings(make_call, upstream, xml, objects, prefixes):
     assert [entry["key"] for entry in body["objects"]] == objects
     assert body["common_prefixes"] == prefixes
     assert (body["is_truncated"], body["next_continuation_token"]) == (False, None)
+
+
+@pytest.mark.parametrize("truncated", ["true", "True", " true\n", "1"])
+@pytest.mark.parametrize("token", ["abc", " a b+/= "])
+def test_a_listing_that_goes_on(make_call, upstream, truncated, token):
+    page = f"<IsTruncated>{truncated}</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
+    upstream.answer = lambda request: (200, {}, f"<ListBucketResult>{page}</ListBucketResult>".encode())
+    body, error, _ = make_call()("ListObjects")
+    assert (body["is_truncated"], body["next_continuation_token"], error) == (True, token, None)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<IsTruncated>true</IsTruncated>",
+        "<IsTruncated>true</IsTruncated><NextContinuationToken/>",
+        "<IsTruncated>True</IsTruncated><NextContinuationToken></NextContinuationToken>",
+        "<IsTruncated>true</IsTruncated><NextMarker>a</NextMarker>",
+        "<IsTruncated>true</IsTruncated><NextContinuationToken><a/></NextContinuationToken>",
+        "<NextContinuationToken>abc</NextContinuationToken>",
+        "<IsTruncated>maybe</IsTruncated>",
+        "<IsTruncated>true</IsTruncated><IsTruncated>false</IsTruncated>",
+        "<Contents><Size>5</Size></Contents>",
+        "<Contents><Key/></Contents>",
+        "<Contents><Key><a/></Key></Contents>",
+        "<Contents><Key>a</Key><Key>b</Key></Contents>",
+        "<CommonPrefixes><Name>a</Name></CommonPrefixes>",
+    ],
+)
+def test_listings_that_contradict_themselves(make_call, upstream, page):
+    """A diagram that asks for the next page would never end, or would miss some objects."""
+    upstream.answer = lambda request: (200, {}, f"<ListBucketResult><Name>box</Name>{page}</ListBucketResult>".encode())
+    _, error, status = make_call()("ListObjects")
+    assert (error["error_code"], status) == ("UnexpectedAnswer", 502)
 
 
 @pytest.mark.parametrize(

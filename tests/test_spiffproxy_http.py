@@ -38,6 +38,12 @@ def client(make_client):
 
 
 @pytest.fixture
+def hasty_client(make_client):
+    """A client that does not wait for servers which keep the connection open."""
+    return make_client(TIMEOUT=5)
+
+
+@pytest.fixture
 def catch(package):
     """Return a function that calls another and returns the RequestError that it raises."""
 
@@ -322,6 +328,22 @@ def respond(*parts):
     ("lines", "expected"),
     [
         (["X-\u00dcmlaut: 1"], []),
+        (["Caf\xe9: 1"], []),
+        (["X-One\t : 1"], [("X-One", "1")]),
+        (["X One: 1"], []),
+        (["X(One): 1"], []),
+        (['"X-One": 1'], []),
+        (["X\0One: 1"], []),
+        (["X\rOne: 1"], []),
+        (["\r"], []),
+        (["X-One: 1\r"], [("X-One", "1")]),
+        (["HTTP/1.1 200 OK"], []),
+        (
+            ["X-One: a", " Content-Length: 99", "\tTransfer-Encoding: gzip"],
+            [("X-One", "a Content-Length: 99 Transfer-Encoding: gzip")],
+        ),
+        (["X-Content-Length: 99"], [("X-Content-Length", "99")]),
+        (["X-One: Transfer-Encoding: gzip"], [("X-One", "Transfer-Encoding: gzip")]),
         (["X-One : 1"], [("X-One", "1")]),
         (["no colon at all"], []),
         (["X-One: a\rX-Bad: b"], [("X-One", "a X-Bad: b")]),
@@ -334,12 +356,72 @@ def respond(*parts):
     ],
 )
 def test_odd_header_lines(client, raw_server, lines, expected):
-    """Do not hide those that follow, the length of the body included."""
+    """Do not hide those that follow, the length of the body included, and the connection stays in order."""
     block = "".join(f"{line}\r\n" for line in lines).encode()
     server = raw_server(respond(b"HTTP/1.1 200 OK\r\n", block, b"Content-Length: 2\r\nX-Last: z\r\n\r\n{}"))
-    response = client.send("GET", server.url)
-    assert response.headers.items() == [*expected, ("Content-Length", "2"), ("X-Last", "z")]
-    assert response.body == b"{}"
+    for _ in range(2):
+        response = client.send("GET", server.url)
+        assert response.headers.items() == [*expected, ("Content-Length", "2"), ("X-Last", "z")]
+        assert response.body == b"{}"
+    assert server.connections == 1
+
+
+ODD_LINES = ["Caf\u00e9: 1", "X-One : 1", "no colon at all", "X-One: a\rb", "X\0One: 1", "X-One: a\r\n b", ""]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_odd_line_among_others(client, raw_server, catch, line, version, position):
+    """Wherever it is, a body is read to its end, one that is cut short is seen, and redirects and cookies work."""
+
+    def talk(connection, number):
+        target = read_request(connection).split()[1]
+        lines, body = bodies[target]
+        lines = [*lines[:position], *([line] if line else []), *lines[position:]]
+        return "\r\n".join([f"{version} {302 if target == b'/moved' else 200} OK", *lines, "\r\n"]).encode() + body
+
+    bodies = {
+        b"/chunked": (["Content-Type: application/json", "Transfer-Encoding: chunked"], TWO_CHUNKS),
+        b"/moved": (["Set-Cookie: a=1", "Location: /chunked"], b""),
+        b"/length": (["Content-Type: application/json", "Content-Length: 3"], b"{}"),
+        b"/cut": (["Content-Type: application/json", "Transfer-Encoding: chunked"], TWO_CHUNKS[:-10]),
+    }
+    server = raw_server(talk)
+    for path in "/chunked", "/moved":
+        response = client.send("GET", server.url + path, follow_redirects=True)
+        assert (response.body, response.headers.get("Content-Type")) == (b"{}", "application/json")
+    for path in "/length", "/cut":
+        assert catch(client.send, "GET", server.url + path).error_code == "ChunkedEncodingError"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x0bTransfer-Encoding: chunked",
+        b"\rTransfer-Encoding: chunked",
+        b"Transfer-Encoding\xa0: chunked",
+        b"\xef\xbb\xbfTransfer-Encoding: chunked",
+        b"Transfer-Encoding chunked",
+        b"Transfer-Encoding",
+        b'"Content-Length": 2',
+        b"Content\xad-Length Content-Length: 2",
+        b"Content-Length=2",
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"X-One: 1\r\n"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_line_about_the_body_that_cannot_be_read(hasty_client, raw_server, catch, before, line, method):
+    """Cannot be skipped as others are: nobody knows where the body ends."""
+    server = raw_server(respond(b"HTTP/1.1 200 OK\r\n", before, line, b"\r\n\r\n", TWO_CHUNKS))
+    error = catch(hasty_client.send, method, server.url)
+    assert (error.error_code, error.http_status) == ("InvalidResponse", 502)
+
+
+def test_a_blank_before_the_first_line(hasty_client, raw_server, catch):
+    """It continues nothing."""
+    server = raw_server(respond(b"HTTP/1.1 200 OK\r\n Transfer-Encoding: chunked\r\n\r\n", TWO_CHUNKS))
+    assert catch(hasty_client.send, "GET", server.url).error_code == "InvalidResponse"
 
 
 def test_lines_that_end_with_lf_alone(client, raw_server):
@@ -358,10 +440,20 @@ TWO_CHUNKS = b"1\r\n{\r\n1;x=y\r\n}\r\n0\r\nT: x\r\n\r\n"
         (["Transfer-Encoding: Chunked \t"], TWO_CHUNKS),
         (["Transfer-Encoding: identity, chunked"], TWO_CHUNKS),
         (["Transfer-Encoding: identity", "Transfer-Encoding: chunked"], TWO_CHUNKS),
+        (["Transfer-Encoding: ,chunked ,"], TWO_CHUNKS),
+        (["Transfer-Encoding:", "\tchunked"], TWO_CHUNKS),
+        (["Transfer-Encoding : chunked"], TWO_CHUNKS),
+        (["Transfer-Encoding: chunked"], b"02  \r\n{}\r\n000\r\n\r\n"),
+        (["Transfer-Encoding: chunked"], b'2;x="\r\n{}\r\n0;y\r\n\r\n'),
+        (["Transfer-Encoding: chunked"], b"2\n{}\r\n0\n\n"),
         (["Transfer-Encoding: identity", "Content-Length: 2"], b"{}"),
+        (["Transfer-Encoding:", "Content-Length: 2"], b"{}"),
         (["Content-Length: 2"], b"{}"),
         (["Content-Length: 2", "Content-Length: 2"], b"{}"),
         (["Content-Length: 2, 2"], b"{}"),
+        (["Content-Length: 2,2 ,\t2"], b"{}"),
+        (["Content-Length: 02", "content-length : 2"], b"{}"),
+        (["Content-Length:", " 2"], b"{}"),
         (["Content-Length: 2", "Connection: x, Keep-Alive"], b"{}"),
     ],
 )
@@ -378,13 +470,29 @@ def test_bodies_that_leave_the_connection_in_order(client, raw_server, headers, 
         ("HTTP/1.1", ["Transfer-Encoding: chunked", "Content-Length: 5"], TWO_CHUNKS),
         ("HTTP/1.1", ["Content-Length: 2", "Connection: x, CLOSE"], b"{}"),
         ("HTTP/1.0", ["Content-Length: 2"], b"{}"),
-        ("HTTP/1.1", ["Transfer-Encoding: chunked"], TWO_CHUNKS[:-2] + b"no end of the trailers"),
+        ("HTTP/1.0", ["Transfer-Encoding: chunked", "Connection: keep-alive"], TWO_CHUNKS),
     ],
 )
 def test_bodies_after_which_the_connection_is_closed(client, raw_server, start, headers, body):
+    """By the client: the server keeps it open."""
+    server = raw_server(respond("\r\n".join([f"{start} 200 OK", *headers, "\r\n"]).encode(), body))
+    for _ in range(2):
+        assert client.send("GET", server.url).body == b"{}"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([], b"{}"),
+        (["Transfer-Encoding: identity"], b"{}"),
+        (["Transfer-Encoding: chunked"], TWO_CHUNKS[:-2] + b"no end of the trailers"),
+    ],
+)
+def test_bodies_that_end_with_the_connection(client, raw_server, headers, body):
     def talk(connection, number):
         read_request(connection)
-        return "\r\n".join([f"{start} 200 OK", *headers, "\r\n"]).encode() + body
+        return "\r\n".join(["HTTP/1.1 200 OK", *headers, "\r\n"]).encode() + body
 
     server = raw_server(talk)
     for _ in range(2):
@@ -395,27 +503,51 @@ def test_bodies_after_which_the_connection_is_closed(client, raw_server, start, 
 @pytest.mark.parametrize(
     ("headers", "body", "words"),
     [
-        (["Content-Length: 2", "Content-Length: 3"], b"{} ", "Content-Length is not one number"),
-        (["Content-Length: 2, 3"], b"{} ", "Content-Length is not one number"),
-        (["Content-Length: two"], b"{}", "Content-Length is not one number"),
-        (["Content-Length: -2"], b"{}", "Content-Length is not one number"),
-        (["Content-Length: +2"], b"{}", "Content-Length is not one number"),
-        (["Content-Length: \u00b2"], b"{}", "Content-Length is not one number"),
-        (["Transfer-Encoding: gzip, chunked"], TWO_CHUNKS, "the transfer encoding gzip, chunked"),
-        (["Transfer-Encoding: chunked, chunked"], TWO_CHUNKS, "the transfer encoding chunked, chunked"),
-        (["Transfer-Encoding: nonsense", "Content-Length: 2"], b"{}", "the transfer encoding nonsense"),
+        *(
+            (lines, b"{} ", "its Content-Length is ")
+            for lines in [
+                ["Content-Length: 2", "Content-Length: 3"],
+                ["Content-Length: 3", "Content-Length: 2"],
+                ["Content-Length: 2", "Content-Length: two"],
+                ["Content-Length: 2", "Content-Length:"],
+                *(
+                    [f"Content-Length: {value}"]
+                    for value in ["2, 3", "two", "-2", "+2", "0x2", "2.0", "2 2", "2;", "2,"]
+                ),
+                *([f"Content-Length: {value}"] for value in ["", "\u00b2", "2\u00a0", "2" * 19]),
+            ]
+        ),
+        *(
+            ([f"Transfer-Encoding: {value}"], TWO_CHUNKS, f"its transfer coding is {value.lower()}")
+            for value in ["gzip, chunked", "chunked, gzip", "chunked, chunked", "chunked, identity", "chunked;a=b", "X"]
+        ),
+        (["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], TWO_CHUNKS, "coding is chunked, chunked"),
+        (["Transfer-Encoding: chunked\u00a0"], TWO_CHUNKS, "its transfer coding is chunked"),
+        (["Transfer-Encoding: nonsense", "Content-Length: 2"], b"{}", "its transfer coding is nonsense"),
     ],
 )
-def test_a_length_that_can_be_read_in_two_ways(client, raw_server, catch, headers, body, words):
-    server = raw_server(respond("\r\n".join(["HTTP/1.1 200 OK", *headers, "\r\n"]).encode("latin-1"), body))
-    error = catch(client.send, "GET", server.url)
-    assert error.error_code == "ConnectionError"
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_length_that_can_be_read_in_two_ways(hasty_client, raw_server, catch, method, version, headers, body, words):
+    """Is refused at once: the server keeps the connection open."""
+    server = raw_server(respond("\r\n".join([f"{version} 200 OK", *headers, "\r\n"]).encode("latin-1"), body))
+    error = catch(hasty_client.send, method, server.url)
+    assert (error.error_code, error.http_status) == ("InvalidResponse", 502)
     assert words in str(error)
 
 
 @pytest.mark.parametrize(
     "chunks",
     [
+        b"zz",
+        b'{"a": 1}',
+        b"2 2",
+        b" 2\r\n{}\r\n0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"1_0\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\n",
+        b"2\r\n{}\r0",
+        b"2;" + b"x" * 70_000,
         b"1\r\n{}\r\n0\r\n\r\n",
         b"0x2\r\n{}\r\n0\r\n\r\n",
         b"+2\r\n{}\r\n0\r\n\r\n",
@@ -424,12 +556,23 @@ def test_a_length_that_can_be_read_in_two_ways(client, raw_server, catch, header
         b"11111111111111111\r\n{}\r\n0\r\n\r\n",
     ],
 )
-def test_chunks_that_are_wrong(client, raw_server, catch, chunks):
-    def talk(connection, number):
-        read_request(connection)
-        return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+@pytest.mark.parametrize("before", [b"", b"1\r\nx\r\n"])
+def test_chunks_that_are_wrong(hasty_client, raw_server, catch, before, chunks):
+    """Are refused at once: the server keeps the connection open."""
+    server = raw_server(respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", before, chunks))
+    error = catch(hasty_client.send, "GET", server.url)
+    assert (error.error_code, error.http_status) == ("InvalidResponse", 502)
+    assert str(error).startswith("The response is not valid HTTP: a chunk ")
 
-    assert catch(client.send, "GET", raw_server(talk).url).error_code == "ChunkedEncodingError"
+
+def test_a_length_without_a_body(client, raw_server):
+    """Is never read: it may be wrong."""
+    for method, status in ("HEAD", 200), ("GET", 204):
+        block = f"HTTP/1.1 {status} OK\r\nContent-Length: 5\r\nContent-Length: x\r\nTransfer-Encoding: gzip\r\n\r\n"
+        server = raw_server(respond(block.encode()))
+        for _ in range(2):
+            assert client.send(method, server.url).body == b""
+        assert server.connections == 1
 
 
 def test_content_encodings_in_several_lines(client, upstream):
@@ -447,12 +590,81 @@ def test_content_encodings_in_several_lines(client, upstream):
         ('a/b; x="; charset=no; \\"q\\""; charset=yes', ("a/b", {"x": '; charset=no; "q"', "charset": "yes"})),
         ("a/b; charset=one; charset=two", ("a/b", {"charset": "one"})),
         ("a/b; charset", ("a/b", {})),
+        ("a/b;", ("a/b", {})),
+        ("a/b charset=c", ("a/b", {})),
+        ("a", ("", {})),
+        ("a/b/c; charset=d", ("", {"charset": "d"})),
         ('a/b; charset="', ("a/b", {"charset": '"'})),
         ("", ("", {})),
     ],
 )
 def test_media_types(value, expected):
     assert importlib.import_module("spiffproxy_http.headers").parse_media_type(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], ""),
+        (["text/plain"], "text/plain"),
+        (["text/plain", "application/json"], "application/json"),
+        (["application/json", "text/plain;x=y"], "text/plain;x=y"),
+        (["text/plain, application/json; a=b ,"], "application/json; a=b"),
+        (["application/json", "", "nonsense"], "application/json"),
+        (["application/json", "*"], "application/json"),
+        (["application/json, charset=utf-8"], "application/json"),
+        (['text/plain; a="x, application/json"'], 'text/plain; a="x, application/json"'),
+        (['text/plain; a="\\", b/c"', "d/e"], "d/e"),
+        (['text/plain; a="b', "application/json"], 'text/plain; a="b,application/json'),
+        *((["a/b", start + r"\"" * 100_000 + end], "a/b") for start in ("", '"') for end in ("", "\\")),
+        (["nonsense; charset=latin-1"], "nonsense; charset=latin-1"),
+    ],
+)
+def test_the_last_content_type_counts(lines, expected):
+    headers = importlib.import_module("spiffproxy_http.headers")
+    assert headers.find_content_type(headers.Headers([("content-type", line) for line in lines])) == expected
+
+
+# --- what a message quotes ---
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text", "expected"),
+    [
+        ("text/plain", "x" * 300, "x" * 300),
+        ("text/plain", "x" * 301, "x" * 299 + "…"),
+        ("application/json", '{"error": "<b>"}', '{"error": "<b>"}'),
+        ("text/html", '{"error": "<b>"}', '{"error": "<b>"}'),
+        ("text/html", '\n ["<b>"]', '\n ["<b>"]'),
+        ("text/plain", "a <b> c", "a <b> c"),
+        ("application/xml", "<error>no</error>", "<error>no</error>"),
+        ("text/html", "a <b>b</b>&amp;&lt;c&gt;\n&nbsp; d", "a b &<c> d"),
+        ("text/html", "<H1 title='a\n'>Not found</H1>1 < 2", "Not found 1 < 2"),
+        ("text/html", "<style>s</style><script>a<b</script><!-- <p>c -->d", "d"),
+        ("text/html", "<SCRIPT src=x>s</SCRIPT >d<script>s", "d"),
+        ("text/html", "d<!-- c", "d"),
+        ("text/html", "d<p class=", "d"),
+        ("text/html", "<p>" + "x" * 400, "x" * 299 + "…"),
+        ("text/html", "<style>" + "s" * 9000 + "</style>d", "d"),
+        ("text/html", "<p>", ""),
+        ("text/plain", " <!DOCTYPE html><title>a</title><p>b", "a b"),
+        ("", "<html lang=x>a", "a"),
+        ("application/xhtml+xml", "<?xml version='1.0'?><p>a", "a"),
+        ("text/html", "<script>" * 1_000_000, ""),
+        ("text/html", "<" * 1_000_000, "<" * 299 + "…"),
+    ],
+)
+def test_excerpts(media_type, text, expected):
+    assert importlib.import_module("spiffproxy_http.excerpts").make_excerpt(text, media_type) == expected
+
+
+def test_an_excerpt_in_a_message(client, upstream, catch):
+    """The cut falls between characters, not between the bytes of one."""
+    upstream.answer = lambda request: (500, {"Content-Type": "text/plain; charset=utf-8"}, b"x" + "ü".encode() * 700)
+    start = f"GET {upstream.url}/ answered 500: "
+    assert str(catch(client.send, "GET", upstream.url)) == f"{start}x{'ü' * 298}…"
+    upstream.answer = lambda request: (500, {"Content-Type": "text/html"}, b"<html><h1>Bad Gateway</h1><p>nginx")
+    assert str(catch(client.send, "GET", upstream.url)) == f"{start}Bad Gateway nginx"
 
 
 # --- which proxy ---
@@ -496,6 +708,53 @@ def test_variables_of_the_environment(make_caller, upstream, environ, is_used):
         ("127.0.0.1", "http://127.0.0.1:81/", True),
         ("::1", "http://[::1]:81/", True),
         ("[::1]:81", "http://[::1]:81/", True),
+        ("*", "http://127.0.0.1/", True),
+        ("x, *", "https://[::1]/", True),
+        ("..a.example", "http://a.example/", True),
+        ("*.a.example", "http://b.a.example/", True),
+        ("*.a.example", "http://a.example/", True),
+        ("*a.example", "http://a.example/", False),
+        ("a.example b.example\tc.example", "http://b.example/", True),
+        (" ,, a.example ,", "http://a.example/", True),
+        ("a.example:80", "http://a.example/", True),
+        ("a.example:80", "https://a.example/", False),
+        ("a.example:443", "https://b.a.example/", True),
+        (".example:81", "http://a.example:81/", True),
+        (".example:81", "http://a.example:82/", False),
+        ("a.example.", "http://a.example/", True),
+        ("a.example", "http://b.a.example./", True),
+        ("a.example", "http://a.example.org/", False),
+        ("a.example", "http://ba.example/", False),
+        ("localhost", "http://127.0.0.1/", False),
+        ("127.0.0.1", "http://127.0.0.2/", False),
+        ("127.0.0.1", "http://2130706433/", True),
+        ("127.0.0.1", "http://127.1./", True),
+        ("127.0.0.1", "http://[::ffff:127.0.0.1]/", True),
+        ("127.0.0.1:80", "http://127.0.0.1/", True),
+        ("127.0.0.1:80", "http://127.0.0.1:81/", False),
+        ("0.0.1", "http://127.0.0.1/", False),
+        ("1", "http://127.0.0.1/", False),
+        ("10.0.0.0/8,127.0.0.0/8", "http://127.0.0.1:81/", True),
+        ("10.0.0.0/8", "http://127.0.0.1/", False),
+        ("127.9.9.9/8", "http://127.0.0.1/", True),
+        ("127.0.0.1/32", "http://127.0.0.1/", True),
+        ("127.0.0.1/31", "http://127.0.0.2/", False),
+        ("0.0.0.0/0", "http://127.0.0.1/", True),
+        ("0.0.0.0/0", "http://a.example/", False),
+        ("0.0.0.0/0", "http://[::1]/", False),
+        ("127.0.0.0/33, 127.0.0.0/x, a b:c:d, [", "http://127.0.0.1/", False),
+        ("127.0.0.0/33 127.0.0.1", "http://127.0.0.1/", True),
+        ("127.0.0.0/8:81", "http://127.0.0.1:81/", True),
+        ("127.0.0.0/8:81", "http://127.0.0.1/", False),
+        ("[::1]", "http://[::1]:81/", True),
+        ("[::1]:81", "http://[::1]/", False),
+        ("0:0:0:0:0:0:0:1", "http://[::1]/", True),
+        ("FD00::/8", "http://[fd12::1]/", True),
+        ("[fd00::/8]", "http://[fd12::1]/", True),
+        ("[fd00::]/8", "http://[fd12::1]/", True),
+        ("[fd00::]/8:81", "http://[fd12::1]/", False),
+        ("fd00::/8", "http://[fe80::1]/", False),
+        ("::/0", "http://127.0.0.1/", False),
     ],
 )
 def test_hosts_that_no_proxy_names(no_proxy, url, is_excluded):

@@ -13,6 +13,7 @@ from connector_s3.parameters import invalid, read_bucket, read_header, read_text
 from connector_s3.signature import Signer, encode_path
 
 DEFAULT_REGION = "us-east-1"  # which MinIO and Ceph accept, too
+REGION = "[A-Za-z0-9_-]{1,63}"
 VIRTUAL_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")  # a name that can be a part of a host
 BUCKET_WITH_CERTIFICATE = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # AWS's certificates do not cover a name with a dot
 
@@ -33,8 +34,9 @@ def read_signer(access_key_id: Any, secret_access_key: Any, session_token: Any, 
 
 
 def read_region(region: Any, config: Any) -> str:
-    name = read_text("region", region).strip() or read_setting(config, "AWS_REGION") or DEFAULT_REGION
-    if not re.fullmatch("[A-Za-z0-9_-]{1,63}", name):
+    name = read_text("region", region).strip()
+    name = name or read_setting(config, "AWS_REGION") or read_setting(config, "AWS_DEFAULT_REGION") or DEFAULT_REGION
+    if not re.fullmatch(REGION, name):
         raise invalid(f"region is {name[:80]!r}, which is no name of a region")
     return name
 

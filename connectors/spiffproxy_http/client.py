@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from spiffproxy_http.content import decode_text, parse_json, read_body
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.excerpts import make_excerpt
+from spiffproxy_http.headers import find_content_type, parse_media_type
 from spiffproxy_http.hosts import read_allowed_hosts
 from spiffproxy_http.request import UNSET, Request, build_request
 from spiffproxy_http.transport import Call, send_following_redirects, send_request
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
 SECONDS_BETWEEN_ATTEMPTS = 1
 MAX_RESPONSE_BYTES = 64 * 1024**2
-MAX_QUOTED_BYTES = 1000  # of a response, in a message
 RETRYABLE_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError"}
 
 
@@ -36,7 +37,7 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body, decoded by the charset of its content type, else as UTF-8, else as latin-1."""
+        """The body, decoded by the charset of its content type, or as UTF-8; as latin-1 if it is not valid in that."""
         return decode_text(self.body, self.headers)
 
     def json(self) -> Any:
@@ -52,8 +53,8 @@ class Response:
 
     def to_error(self, error_code: str, problem: str = "") -> RequestError:
         """Return an error with the status of the response, whose message quotes the start of the body."""
-        start = decode_text(self.body[:MAX_QUOTED_BYTES], self.headers)
-        message = f"{self._request} answered {self.status}{problem}: {start}"
+        excerpt = make_excerpt(self.text, parse_media_type(find_content_type(self.headers))[0])
+        message = f"{self._request} answered {self.status}{problem}: {excerpt}"
         return RequestError(error_code, message, self.status, self)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from spiffproxy_http.errors import RequestError
-from spiffproxy_http.headers import parse_media_type
-from spiffproxy_http.responses import InvalidResponse
+from spiffproxy_http.headers import find_content_type, parse_media_type
+from spiffproxy_http.responses import IncompleteResponse, InvalidResponse
 from spiffproxy_http.xml import decode_xml, parse_xml
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ MAX_GZIP_MEMBERS = 1000  # each costs time, even an empty one
 def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True) -> bytes:
     """Return the body, decompressed unless the caller wants it as it came.
 
-    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `ContentDecodingError`, and
-    `ResponseTooLarge` above `limit` bytes, compressed or not.
+    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `InvalidResponse`,
+    `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes, compressed or not.
     """
     if response.length is not None and response.length > limit:
         raise too_large(limit)
@@ -40,7 +41,9 @@ def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True
                 raise too_large(limit)
     except socket.timeout:
         raise RequestError("ReadTimeout", "The answer did not arrive in time") from None
-    except (OSError, InvalidResponse):
+    except InvalidResponse as error:
+        raise RequestError("InvalidResponse", f"The response is not valid HTTP: {error}", 502) from None
+    except (OSError, IncompleteResponse):
         raise cut_short() from None
     body = b"".join(parts)
     if not decompress:
@@ -64,7 +67,7 @@ def cut_short() -> RequestError:
 
 
 def decompress_body(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return the body without a content encoding; one that is not known is left as it is."""
+    """Return the body without a content coding; raise `RequestError` if the coding is unknown."""
     parts: list[bytes] = []
     if encoding in ("gzip", "x-gzip"):
         inflate_gzip(body, parts, limit)
@@ -72,8 +75,11 @@ def decompress_body(body: bytes, encoding: str, limit: int) -> bytes:
         # RFC 9110 means the format of zlib, whose header is a multiple of 31; many servers leave the header out
         has_header = body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
         inflate(body, 0, parts, zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS, limit)
-    else:
+    elif encoding in ("identity", "none"):  # the second is not in the standard, and curl accepts it
         return body
+    else:
+        message = f"The response has the content coding {encoding[:80]}. The proxy can read gzip and deflate"
+        raise RequestError("ContentDecodingError", message)
     return b"".join(parts)
 
 
@@ -113,37 +119,43 @@ def inflate(body: bytes, position: int, parts: list[bytes], wbits: int, limit: i
 
 
 def find_charset(headers: Headers) -> str | None:
-    return parse_media_type(headers.get("Content-Type", ""))[1].get("charset") or None
+    return parse_media_type(find_content_type(headers))[1].get("charset") or None
 
 
-def decode_text(body: bytes, headers: Headers) -> str:
-    """Decode by the charset of the content type, else as UTF-8 if it is valid, else as latin-1."""
-    charset = find_charset(headers)
-    if charset:
-        try:
-            return body.decode(charset, "replace")
-        except (LookupError, ValueError):  # there is no such charset
-            pass
+def decode_text(body: bytes, headers: Headers, logs: list[str] | None = None) -> str:
+    """Decode by the charset of the content type, or as UTF-8 if there is none.
+
+    A body that is not valid in it is decoded as latin-1, from which every byte can be recovered; `logs` says so.
+    """
+    charset = find_charset(headers) or "UTF-8"
     try:
-        return body.decode()
+        return body.decode(charset)
     except UnicodeDecodeError:
-        return body.decode("latin-1")
+        pass
+    except (LookupError, ValueError):  # there is no such charset
+        charset = "UTF-8"
+        with contextlib.suppress(UnicodeDecodeError):
+            return body.decode()
+    line = f"The body is not valid {charset[:40]} and was read as latin-1, which keeps every byte"
+    if logs is not None and line not in logs:
+        logs.append(line)
+    return body.decode("latin-1")
 
 
-def parse_body(body: bytes, headers: Headers) -> Any:
+def parse_body(body: bytes, headers: Headers, logs: list[str] | None = None) -> Any:
     """Return JSON or XML as Python objects, everything else as `{"raw_response": …}`.
 
     Raises JSONDecodeError or ExpatError if the body is not what the content type says.
     """
-    content_type = headers.get("Content-Type", "")
-    if body and "application/json" in content_type.lower():
-        return parse_json(body, headers)
-    if body and parse_media_type(content_type)[0] in ("application/xml", "text/xml"):
+    media_type = parse_media_type(find_content_type(headers))[0]
+    if body and media_type == "application/json":
+        return parse_json(body, headers, logs)
+    if body and media_type in ("application/xml", "text/xml"):
         try:
             return parse_xml(decode_xml(body, find_charset(headers)))
         except (LookupError, ValueError) as error:
             raise ExpatError(f"the charset is not what it says: {error}") from None
-    return {"raw_response": decode_text(body, headers)}
+    return {"raw_response": decode_text(body, headers, logs)}
 
 
 def refuse_constant(name: str) -> None:
@@ -160,7 +172,7 @@ def read_float(text: str) -> float:
 decode_json = json.JSONDecoder(parse_constant=refuse_constant, parse_float=read_float).decode
 
 
-def parse_json(body: bytes, headers: Headers) -> Any:
+def parse_json(body: bytes, headers: Headers, logs: list[str] | None = None) -> Any:
     """Read JSON in UTF-8, UTF-16, UTF-32, or the charset of the content type.
 
     Raises JSONDecodeError, also for NaN and for numbers that the proxy could not write as JSON again.
@@ -168,7 +180,7 @@ def parse_json(body: bytes, headers: Headers) -> Any:
     try:
         text = body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
-        text = decode_text(body, headers)
+        text = decode_text(body, headers, logs)
     try:
         return decode_json(text.removeprefix("\ufeff"))
     except json.JSONDecodeError:

@@ -18,11 +18,12 @@ NO_RESPONSE_HEADERS = {
     "ReadTimeout": "there was no complete response within the time",
     "SSLError": "a certificate is not trusted, or TLS failed",
     "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses",
+    "InvalidResponse": "the upstream sent something that is not a valid HTTP response",
 }
 NO_RESPONSE = {
     **NO_RESPONSE_HEADERS,
     "ChunkedEncodingError": "the response was cut short",
-    "ContentDecodingError": "the response cannot be decompressed",
+    "ContentDecodingError": "the response cannot be decompressed, or has an unknown content coding",
     "ResponseTooLarge": "the response is larger than the operator allows",
 }
 # every code that a command can end with if its author declares no table

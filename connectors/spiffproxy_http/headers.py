@@ -12,6 +12,10 @@ from spiffproxy_http.errors import RequestError
 NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # a parameter of a media type (RFC 9110 section 5.6.6): name, value with quotes, value without quotes
 PARAMETER = re.compile(rf';\s*({NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+# with parameters, whose semicolon some servers forget
+MEDIA_TYPE = re.compile(rf"({NAME}/{NAME})([;\s].*)?", re.DOTALL)
+# an element of a list, which may have commas in quotes; a quote without its end reaches to the end, as for browsers
+ELEMENT = re.compile(r'(?:"(?:[^"\\]|\\.?)*(?:"|\Z)|[^,"])+', re.DOTALL)
 # headers that belong to one connection, or that the client sets itself
 DROPPED_HEADERS = re.compile("content-length|transfer-encoding|te|upgrade|proxy-.*")
 
@@ -25,8 +29,8 @@ class Headers(wsgiref.headers.Headers):
 
     def get_list(self, name: str) -> list[str]:
         """Return the elements of a header that is a list (RFC 9110 section 5.6.1), in lower case."""
-        elements = ",".join(self.get_all(name)).lower().split(",")
-        return [element.strip() for element in elements if element.strip()]
+        elements = [element.strip(" \t") for element in ",".join(self.get_all(name)).lower().split(",")]
+        return [element for element in elements if element]
 
 
 def join_headers(headers: Headers) -> dict[str, str]:
@@ -39,15 +43,23 @@ def join_headers(headers: Headers) -> dict[str, str]:
     return joined
 
 
+def find_content_type(headers: Headers) -> str:
+    """Return the content type. Of several, in one line or more, the last valid one counts (RFC 9110 section 8.3)."""
+    elements = [element.strip() for element in ELEMENT.findall(",".join(headers.get_all("Content-Type")))]
+    valid = [element for element in elements if MEDIA_TYPE.fullmatch(element)]
+    return (valid or elements or [""])[-1]
+
+
 def parse_media_type(value: str) -> tuple[str, dict[str, str]]:
-    """Return the media type in lower case, and its parameters by their names in lower case.
+    """Return the media type in lower case, or an empty string, and its parameters by their names in lower case.
 
     `Text/HTML; Charset="utf-8"` is `("text/html", {"charset": "utf-8"})`. The first of equal names counts.
     """
     parameters: dict[str, str] = {}
     for name, quoted, plain in PARAMETER.findall(value):
         parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain.strip())
-    return value.partition(";")[0].strip().lower(), parameters
+    match = MEDIA_TYPE.fullmatch(value.strip())
+    return match[1].lower() if match else "", parameters
 
 
 def check_headers(headers: Any) -> dict[str, str]:

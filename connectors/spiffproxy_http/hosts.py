@@ -18,7 +18,11 @@ SETTING = "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"
 # the servers at these addresses give away the credentials of the machine that the proxy runs on
 METADATA_ADDRESSES = {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
 ENTRY = re.compile(
-    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)|(?P<plain>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"""(?: \[(?P<bracketed>[^\]]+)\](?P<bits>/[0-9]+)?
+          | (?P<many>[^\[\]]*:[^\[\]]*:[^\[\]]*)  # an IPv6 address without brackets
+          | (?P<plain>[^\[\]:]+)
+        )(?::(?P<port>[0-9]{1,5}))?""",
+    re.VERBOSE,
 )
 
 
@@ -38,13 +42,13 @@ class AllowedHosts:
 
     def allow(self, url: Url, address: str | None) -> bool:
         """Return whether a request to `url` may go to `address`, which is None if it is not known."""
-        numeric = read_address(address) if address else read_address(url.host)
+        numeric = read_address(address or url.host)
         rules = [rule.host for rule in self._rules if rule.port in (None, url.port)]
-        if numeric in METADATA_ADDRESSES and numeric not in rules and url.host not in rules:
+        if numeric in METADATA_ADDRESSES and numeric not in rules and url.name not in rules:
             return False
         if not self._rules:
             return True
-        return any(matches(host, url.host, numeric) for host in rules)
+        return any(matches(host, url.name, numeric) for host in rules)
 
 
 def matches(rule: str | Address | IPv4Network | IPv6Network, host: str, address: Address | None) -> bool:
@@ -78,8 +82,8 @@ def read_rule(text: str) -> Rule:
     match = ENTRY.fullmatch(text)
     if not match:
         raise ValueError(text)
-    host = match["bracketed"] or match["many"] or match["plain"]
-    return Rule(read_rule_host(host.rstrip(".")), int(match["port"]) if match["port"] else None)
+    host = (match["bracketed"] or match["many"] or match["plain"]).rstrip(".") + (match["bits"] or "")
+    return Rule(read_rule_host(host), int(match["port"]) if match["port"] else None)
 
 
 def read_rule_host(text: str) -> str | Address | IPv4Network | IPv6Network:

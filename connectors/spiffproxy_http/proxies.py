@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import os
 import re
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.hosts import Rule, matches, read_address, read_rule
 from spiffproxy_http.url import Url, parse_url
 
 # http:// may be left out, user and password too
@@ -48,17 +50,31 @@ def find_proxy(url: Url) -> Proxy | None:
 
 
 def is_excluded(url: Url, no_proxy: str) -> bool:
-    """Return whether `NO_PROXY` names the host, with or without its port, or a domain that it belongs to."""
-    if no_proxy.strip() == "*":
-        return True
-    for entry in no_proxy.lower().split(","):
-        name = entry.strip().lstrip(".")
-        if not name:
-            continue
-        for host in (url.host, url.netloc):
-            if host == name or host.endswith(f".{name}"):
-                return True
+    """Return whether `NO_PROXY` has the host of the URL, a domain or a network that it belongs to, or `*`.
+
+    An entry with a port is for that port alone. A name is not looked up to find out whether it is in a network.
+    """
+    address = read_address(url.name)
+    for rule in read_no_proxy(no_proxy):
+        if rule.port in (None, url.port) and (matches(rule.host, url.name, address) or rule.host == "*"):
+            return True
     return False
+
+
+@functools.lru_cache(maxsize=8)
+def read_no_proxy(text: str) -> list[Rule]:
+    """Return the entries, with commas or blanks between them; those that are not valid are ignored, as by curl."""
+    rules = []
+    for entry in re.split(r"[,\s]+", text.lower()):
+        if entry == "*":
+            rules.append(Rule("*", None))
+            continue
+        with contextlib.suppress(ValueError):
+            rule = read_rule(re.sub(r"^\*?\.+", "", entry))
+            rules.append(rule)
+            if isinstance(rule.host, str):
+                rules.append(Rule(f"*.{rule.host}", rule.port))
+    return rules
 
 
 @functools.lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from spiffproxy_http.client import Client, Response
 from spiffproxy_http.command import error_result, result
-from spiffproxy_http.content import parse_body
+from spiffproxy_http.content import decode_text, parse_body
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.headers import join_headers
 from spiffproxy_http.request import encode_json
@@ -37,12 +37,16 @@ class RequestV1(ConnectorCommand):
     basic_auth_password: str | None = None
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
-        """Return the upstream's text and status, or status 500 and `{"error": …}` if there is no response."""
+        """Return the upstream's text and status, or `{"error": …}` if there is no response.
+
+        The status is 400 for a mistake in a parameter, and 500 for everything else.
+        """
         try:
             response = self.send(Client(config))
         except RequestError as error:
             if error.response is None:
-                return {"response": {"error": str(error)}, "status": 500, "mimetype": "application/json"}
+                status = 400 if error.http_status == 400 else 500
+                return {"response": {"error": str(error)}, "status": status, "mimetype": "application/json"}
             response = error.response
         return {"response": response.text, "status": response.status, "mimetype": "application/json"}
 
@@ -105,9 +109,9 @@ class ParsingClient(Client):
         """Raise `RequestError` for a status of 400 and above, and for a body that is not what its type says."""
         code = problem = ""
         try:
-            self.content = parse_body(response.body, response.headers)
+            self.content = parse_body(response.body, response.headers, self.logs)
         except (ValueError, ExpatError) as error:
-            self.content = {"raw_response": response.text}
+            self.content = {"raw_response": decode_text(response.body, response.headers, self.logs)}
             code = type(error).__name__
             problem = f", {code}: {error}"
         if response.status >= 400:

@@ -6,22 +6,32 @@ import re
 from typing import TYPE_CHECKING
 
 from spiffproxy import parse_header_lines
-from spiffproxy_http.headers import Headers
+from spiffproxy_http.headers import NAME, Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
 MAX_LINE_BYTES = 65_536  # of a status line, and of the line with the size of a chunk
-MAX_HEADER_LINES = 1000
+MAX_HEADER_LINES = 1000  # Microsoft 365 sends more than 100
 MAX_HEADER_BYTES = 256 * 1024
+MAX_QUOTED = 80  # characters of the response, in a message
 PART_BYTES = 64 * 1024
-STATUS_LINE = re.compile(r"HTTP/(0\.9|1\.[0-9]+)\s+([0-9]{3})(\s.*)?", re.DOTALL)
+STATUS_LINE = re.compile(rb"HTTP/(0\.9|1\.[0-9]+)[ \t]+([0-9]{3})([ \t][^\r\n]*)?\r?\n")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;.*)?\r?\n", re.DOTALL)
+# the part of such a line that has arrived
+CHUNK_SIZE_START = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*([;\r\n]|\Z)")
+TLS_ALERT = b"\x15\x03"  # RFC 8446 section 5.1
+# a line, not folded, with the name of a header that says where the body ends; and its colon
+FRAMING_LINE = re.compile(rb"(?:\A|\n(?![ \t]))([^:\n]*(?:content-length|transfer-encoding)[^:\n]*)(:?)", re.IGNORECASE)
 
 
 class InvalidResponse(Exception):
-    """The server sent something that is not an HTTP response, or only a part of one."""
+    """The server sent something that is not a valid HTTP response."""
+
+
+class IncompleteResponse(Exception):
+    """The server closed the connection before the end of the response."""
 
 
 class IncomingResponse:
@@ -38,11 +48,11 @@ class IncomingResponse:
         self.is_complete = False
         while True:
             self.version, self.status = read_status_line(reader)
-            self.headers = Headers(parse_header_lines(read_header_block(reader), strict=False))
+            self.headers = read_headers(reader)
             if not 100 <= self.status < 200 or self.status == 101:
                 break
         if not 200 <= self.status <= 599:  # after 101 the connection speaks another protocol
-            raise InvalidResponse(f"the status {self.status}")
+            raise InvalidResponse(f"its status is {self.status}")
         self.is_chunked, self.length = find_framing(method, self.status, self.headers)
         self.keeps_connection = self._read_connection_header()
 
@@ -52,16 +62,12 @@ class IncomingResponse:
         if self.is_chunked and "Content-Length" in self.headers:
             return False  # another program on the way may have read it in the other way (RFC 9112 section 6.1)
         options = self.headers.get_list("Connection")
-        if self.version in ("0.9", "1.0"):
-            return "keep-alive" in options
+        if self.version in ("0.9", "1.0"):  # which know no chunks
+            return "keep-alive" in options and not self.is_chunked
         return "close" not in options
 
-    def info(self) -> Headers:
-        """Return the headers, where http.cookiejar looks for them."""
-        return self.headers
-
     def read_parts(self) -> Iterator[bytes]:
-        """Yield the parts of the body; raise InvalidResponse if it is cut short."""
+        """Yield the parts of the body; raise IncompleteResponse if it is cut short, InvalidResponse if it is wrong."""
         if self.is_chunked:
             yield from self._read_chunks()
         elif self.length is None:
@@ -75,40 +81,66 @@ class IncomingResponse:
         while size:
             part = self._reader.read(min(size, PART_BYTES))
             if not part:
-                raise InvalidResponse("the body was cut short")
+                raise IncompleteResponse("the body was cut short")
             size -= len(part)
             yield part
 
     def _read_chunks(self) -> Iterator[bytes]:
-        while True:
-            line = self._reader.readline(MAX_LINE_BYTES)
-            match = CHUNK_SIZE.fullmatch(line)
-            if not match:
-                raise InvalidResponse("a chunk has no size")
-            size = int(match[1], 16)
-            if size == 0:
-                break
+        while size := read_chunk_size(self._reader):
             yield from self._read_exactly(size)
-            if self._reader.read(2) != b"\r\n":
-                raise InvalidResponse("a chunk is longer than its size")
+            for expected in (b"\r", b"\n"):
+                end = self._reader.read(1)
+                if not end:
+                    raise IncompleteResponse("a chunk was cut short")
+                if end != expected:
+                    raise InvalidResponse("a chunk is longer than its size")
         try:
             read_header_block(self._reader)  # trailers, which nobody needs
-        except InvalidResponse:
+        except (InvalidResponse, IncompleteResponse):
             self.keeps_connection = False  # the body is complete all the same
 
 
+# --- Status line and headers --------------------------------------------------------------------------------------
+
+
 def read_status_line(reader: BufferedReader) -> tuple[str, int]:
-    """Return the version of HTTP and the status."""
+    """Return the version of HTTP and the status. What is not HTTP is refused at once, even if it has no line end."""
+    start = reader.peek(1)
+    if not start:
+        raise IncompleteResponse("closed the connection without response")
+    if start.startswith(TLS_ALERT):
+        raise InvalidResponse("it is a TLS alert. The port expects https://")
+    if not b"HTTP/".startswith(start[:5]):
+        raise InvalidResponse(f"it starts with {quote(start.splitlines()[0])}")
     line = reader.readline(MAX_LINE_BYTES + 1)
     if len(line) > MAX_LINE_BYTES:
-        raise InvalidResponse(f"got more than {MAX_LINE_BYTES} bytes when reading status line")
-    if not line:
-        raise InvalidResponse("Remote end closed connection without response")
-    text = line.decode("latin-1")
-    match = STATUS_LINE.fullmatch(text)
+        raise InvalidResponse(f"its status line has more than {MAX_LINE_BYTES} bytes")
+    if not line.endswith(b"\n"):
+        raise IncompleteResponse("closed the connection in the middle of the status line")
+    match = STATUS_LINE.fullmatch(line)
     if not match:
-        raise InvalidResponse(text[:200].strip() or "an empty status line")
-    return match[1], int(match[2])
+        raise InvalidResponse(f"its status line is {quote(line.rstrip())}")
+    return match[1].decode(), int(match[2])
+
+
+def quote(data: bytes) -> str:
+    return repr(data[:MAX_QUOTED].decode("latin-1"))
+
+
+def read_headers(reader: BufferedReader) -> Headers:
+    """Return the headers; lines that are not field lines are skipped."""
+    block = read_header_block(reader)
+    fields = parse_header_lines(block, strict=False)
+    if len(fields) < block.count(b"\n"):
+        check_skipped_lines(block)
+    return Headers(fields)
+
+
+def check_skipped_lines(block: bytes) -> None:
+    """Raise InvalidResponse if one of them is about the length of the body, which would be read in the wrong way."""
+    for name, colon in FRAMING_LINE.findall(block):
+        if not colon or not re.fullmatch(NAME, name.decode("latin-1").rstrip(" \t")):
+            raise InvalidResponse(f"it has the header line {quote(name.strip())}")
 
 
 def read_header_block(reader: BufferedReader) -> bytes:
@@ -119,29 +151,52 @@ def read_header_block(reader: BufferedReader) -> bytes:
         line = reader.readline(MAX_HEADER_BYTES + 1 - size)
         size += len(line)
         if size > MAX_HEADER_BYTES:
-            raise InvalidResponse(f"got more than {MAX_HEADER_BYTES} bytes of headers")
+            raise InvalidResponse(f"it has more than {MAX_HEADER_BYTES} bytes of headers")
         if not line.endswith(b"\n"):
-            raise InvalidResponse("the headers were cut short")
+            raise IncompleteResponse("closed the connection in the middle of the headers")
         if line in (b"\r\n", b"\n"):
             return b"".join(lines)
         lines.append(line)
         if len(lines) > MAX_HEADER_LINES:
-            raise InvalidResponse(f"got more than {MAX_HEADER_LINES} header lines")
+            raise InvalidResponse(f"it has more than {MAX_HEADER_LINES} header lines")
+
+
+# --- Framing of the body (RFC 9112 sections 6 and 7) --------------------------------------------------------------
 
 
 def find_framing(method: str, status: int, headers: Headers) -> tuple[bool, int | None]:
-    """Return whether the body comes in chunks, and its length if that is known (RFC 9112 section 6.3)."""
+    """Return whether the body comes in chunks, and its length if that is known."""
     if method in ("HEAD", "CONNECT") or status in (204, 304):
         return False, 0
-    codings = [coding for coding in headers.get_list("Transfer-Encoding") if coding != "identity"]
-    if codings == ["chunked"]:
+    codings = headers.get_list("Transfer-Encoding")
+    unknown = [coding for coding in codings if coding != "identity"]
+    if unknown == ["chunked"] and codings[-1] == "chunked":
         return True, None
-    if codings:  # the client has accepted no other (RFC 9110 section 10.1.4)
-        raise InvalidResponse(f"the transfer encoding {', '.join(codings)[:200]}")
-    lengths = set(headers.get_list("Content-Length"))
-    if not lengths:
-        return False, None
-    length = lengths.pop()
-    if lengths or not re.fullmatch("[0-9]{1,18}", length):
-        raise InvalidResponse("its Content-Length is not one number")
-    return False, int(length)
+    if unknown:  # the client has accepted no other (RFC 9110 section 10.1.4)
+        raise InvalidResponse(f"its transfer coding is {', '.join(codings)[:MAX_QUOTED]}")
+    return False, read_length(headers)
+
+
+def read_length(headers: Headers) -> int | None:
+    """Return the length of the body, None if there is none; equal values count as one."""
+    values = headers.get_all("Content-Length")
+    if not values:
+        return None
+    numbers = [number.strip(" \t") for value in values for number in value.split(",")]
+    if not all(re.fullmatch("[0-9]{1,18}", number) for number in numbers) or len(set(map(int, numbers))) > 1:
+        raise InvalidResponse(f"its Content-Length is {', '.join(values)[:MAX_QUOTED]!r}, and not one number")
+    return int(numbers[0])
+
+
+def read_chunk_size(reader: BufferedReader) -> int:
+    """Return the size of the next chunk. A wrong one is refused at once, even if it has no line end."""
+    start = reader.peek(1)
+    if start and not CHUNK_SIZE_START.match(start):
+        raise InvalidResponse("a chunk has no valid size")
+    line = reader.readline(MAX_LINE_BYTES)
+    match = CHUNK_SIZE.fullmatch(line)
+    if match:
+        return int(match[1], 16)
+    if len(line) < MAX_LINE_BYTES and not line.endswith(b"\n"):
+        raise IncompleteResponse("a chunk was cut short")
+    raise InvalidResponse("a chunk has no valid size")

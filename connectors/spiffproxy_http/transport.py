@@ -6,20 +6,17 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from spiffproxy_http.connections import Connection, Route, idle_connections
+from spiffproxy_http.cookies import Cookies
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.hosts import AllowedHosts, refuse_host
 from spiffproxy_http.proxies import Proxy, find_proxy
 from spiffproxy_http.request import Request
-from spiffproxy_http.responses import IncomingResponse, InvalidResponse
+from spiffproxy_http.responses import IncomingResponse, IncompleteResponse, InvalidResponse
 from spiffproxy_http.sockets import connect_tcp, wrap_tls
 from spiffproxy_http.url import Url, parse_url
-
-if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
 
 MAX_REDIRECTS = 30  # as many as `requests` follows
 MAX_REDIRECT_BODY_BYTES = 64 * 1024  # read, so that the connection can be used again
@@ -46,7 +43,8 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
     # a name that a proxy looks up, or whose address makes no difference, is not looked up here
     if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
         raise refuse_host(url.host)
-    route = Route(url.origin, proxy.url.netloc if proxy else None)
+    # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
+    route = Route((url.scheme, url.host, url.port), proxy.url.netloc if proxy else None)
     if request.method in REPEATABLE_METHODS:
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
@@ -74,20 +72,25 @@ def send_on(connection: Connection, request: Request, proxy: Proxy | None, call:
         headers["content-length"] = ("Content-Length", str(len(request.body or b"")))
     try:
         return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
-    except (OSError, InvalidResponse) as error:
+    except (OSError, InvalidResponse, IncompleteResponse) as error:
         connection.close()
         raise translate_error(error, request.url, is_answered=connection.stream.received > 0) from None
 
 
 def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> RequestError:
-    """Return the error of a request that was sent and has no response, or only a part of it."""
+    """Return the error of a request that was sent and has no response, an invalid one, or only a part of it."""
     if isinstance(error, socket.timeout):
         return RequestError("ReadTimeout", f"{url.redacted()} did not answer in time")
+    if isinstance(error, InvalidResponse):
+        message = f"The response of {url.redacted()} is not valid HTTP: {error}"
+        return RequestError("InvalidResponse", message, 502)
     error_class = RequestError if is_answered else ClosedConnection
     if isinstance(error, ssl.SSLError):
         return error_class("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
+    if isinstance(error, IncompleteResponse):
+        return error_class("ConnectionError", f"{url.redacted()} {error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return error_class("ConnectionError", f"{url.redacted()} gave no valid answer: {reason}")
+    return error_class("ConnectionError", f"The connection to {url.redacted()} failed: {reason}")
 
 
 # --- New connections ----------------------------------------------------------------------------------------------
@@ -104,7 +107,7 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
         if url.scheme == "https":
             open_tunnel(sock, url, proxy, route, call)
     if url.scheme == "https":
-        sock = wrap_tls(sock, url.host, call.deadline)
+        sock = wrap_tls(sock, url.name, url.port, call.deadline)
     return Connection(sock, route, address)
 
 
@@ -126,10 +129,14 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
     except socket.timeout:
         sock.close()
         raise RequestError("ReadTimeout", "The HTTP proxy did not answer in time") from None
-    except (OSError, InvalidResponse) as error:
+    except InvalidResponse as error:
         sock.close()
-        raise RequestError("ProxyError", f"The HTTP proxy broke off: {type(error).__name__}") from None
-    if status != 200:
+        raise RequestError("ProxyError", f"The response of the HTTP proxy is not valid HTTP: {error}") from None
+    except (OSError, IncompleteResponse) as error:
+        sock.close()
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError("ProxyError", f"The HTTP proxy did not connect to {host}: {reason}") from None
+    if not 200 <= status <= 299:
         sock.close()
         raise RequestError("ProxyError", f"The HTTP proxy refused to connect to {host}: {status}")
 
@@ -139,21 +146,24 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 
 def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
     """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
-    jar: CookieJar | None = None
-    cookies = None
+    cookies: Cookies | None = None
     for number in range(MAX_REDIRECTS + 1):
-        connection, response = send_request(add_cookies(request, cookies), call)
-        location = response.headers.get("Location")
-        if response.status not in (301, 302, 303, 307, 308) or not location:
+        connection, response = send_request(cookies.add_to(request) if cookies else request, call)
+        locations = set(response.headers.get_all("Location"))
+        if response.status not in (301, 302, 303, 307, 308) or locations <= {""}:
             return connection, response
         discard_body(connection, response, request.url)
+        if len(locations) > 1:
+            message = f"The response of {request.url.redacted()} has several Location headers, which differ"
+            raise RequestError("InvalidResponse", message, 502)
         if number < MAX_REDIRECTS:
-            next_request = redirect(request, response.status, location)
+            next_request = redirect(request, response.status, locations.pop())
             call.logs.append(
                 f"{request.method} {request.url.redacted()}: {response.status} to {next_request.url.redacted()}"
             )
-            if jar is not None or "Set-Cookie" in response.headers:
-                jar, cookies = exchange_cookies(jar, request.url, response, next_request.url)
+            if "Set-Cookie" in response.headers:
+                cookies = cookies or Cookies()
+                cookies.store(request.url, response.headers)
             request = next_request
     raise RequestError("TooManyRedirects", f"More than {MAX_REDIRECTS} redirects, the last to {request.url.redacted()}")
 
@@ -168,7 +178,7 @@ def discard_body(connection: Connection, response: IncomingResponse, url: Url) -
                 break
     except socket.timeout as error:
         raise translate_error(error, url) from None
-    except (OSError, InvalidResponse):
+    except (OSError, InvalidResponse, IncompleteResponse):
         pass  # the headers have said where to go
     finally:
         connection.finish(response)
@@ -196,31 +206,5 @@ def find_dropped_headers(url: Url, next_url: Url) -> set[str]:
     """Return the names of the headers that are for the first host alone."""
     if url.origin == next_url.origin:
         return set()
-    is_upgrade = url.origin == ("http", next_url.host, 80) and next_url.origin == ("https", next_url.host, 443)
+    is_upgrade = url.origin == ("http", next_url.name, 80) and next_url.origin == ("https", next_url.name, 443)
     return {"host"} if is_upgrade else {"host", "authorization", "cookie"}
-
-
-def exchange_cookies(
-    jar: CookieJar | None, url: Url, response: IncomingResponse, next_url: Url
-) -> tuple[CookieJar, str | None]:
-    """Store the cookies of a response; return the jar, and the cookies for the next URL."""
-    # both take their time to import, and few redirects set a cookie
-    from http.cookiejar import CookieJar
-    from urllib.request import Request as CookieRequest
-
-    jar = CookieJar() if jar is None else jar
-    jar.extract_cookies(response, CookieRequest(str(url)))  # type: ignore[arg-type]
-    next_request = CookieRequest(str(next_url))
-    jar.add_cookie_header(next_request)
-    return jar, next_request.get_header("Cookie")
-
-
-def add_cookies(request: Request, cookies: str | None) -> Request:
-    """Return the request with more cookies than those of its author."""
-    if not cookies:
-        return request
-    headers = dict(request.headers)
-    for name in request.headers:
-        if name.lower() == "cookie":
-            cookies = f"{headers.pop(name)}; {cookies}"
-    return replace(request, headers={**headers, "Cookie": cookies})

@@ -30,6 +30,11 @@ class Url(NamedTuple):
     credentials: tuple[str, str] | None = None
 
     @property
+    def name(self) -> str:
+        """The host without a dot at its end: the name in certificates (RFC 6066 section 3), cookies and lists."""
+        return self.host.rstrip(".")
+
+    @property
     def netloc(self) -> str:
         """Host and port, as in a URL and in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -38,7 +43,7 @@ class Url(NamedTuple):
     @property
     def origin(self) -> tuple[str, str, int]:
         """What distinguishes one server from another (RFC 6454)."""
-        return self.scheme, self.host, self.port
+        return self.scheme, self.name, self.port
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}{self.target}"

@@ -12,7 +12,8 @@ MAX_DEPTH = 200  # which JSON and its readers can take; expat has no limit
 class TreeBuilder:
     """The handlers of an expat parser. `root` is the result."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_blanks: bool) -> None:
+        self._keeps_blanks = keeps_blanks
         self.root: dict[str, Any] = {}
         self._elements: list[dict[str, Any]] = [self.root]
         self._texts: list[list[str]] = [[]]
@@ -28,7 +29,9 @@ class TreeBuilder:
 
     def end(self, name: str) -> None:
         element: Any = self._elements.pop()
-        text = "".join(self._texts.pop()).strip()
+        text = "".join(self._texts.pop())
+        if not self._keeps_blanks:
+            text = text.strip()
         if element and text:
             element["#text"] = text
         self._add(self._elements[-1], name, element or text or None)
@@ -57,9 +60,12 @@ def decode_xml(body: bytes, charset: str | None) -> str:
     return body.decode(charset).removeprefix("\ufeff")
 
 
-def parse_xml(text: str) -> dict[str, Any]:
-    """Return the document as a dict with its root element; raise ExpatError if it is invalid, or declares entities."""
-    builder = TreeBuilder()
+def parse_xml(text: str, *, keep_blanks: bool = False) -> dict[str, Any]:
+    """Return the document as a dict with its root element; raise ExpatError if it is invalid, or declares entities.
+
+    `keep_blanks` keeps those at both ends of a text.
+    """
+    builder = TreeBuilder(keeps_blanks=keep_blanks)
     parser = expat.ParserCreate("utf-8")  # which overrides what the document declares
     parser.buffer_text = True
     parser.StartElementHandler = builder.start

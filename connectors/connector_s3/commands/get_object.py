@@ -4,6 +4,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from spiffproxy_http.headers import find_content_type
+
 from connector_s3.errors import GET_ERRORS
 from connector_s3.objects import S3Command, read_etag
 from connector_s3.parameters import read_key
@@ -31,7 +33,7 @@ class GetObject(S3Command):
     def run(self, client: Client) -> dict[str, Any]:
         key = read_key(self.key)
         response = self.send_signed(client, "GET", f"/{encode_path(key)}")
-        content_type = response.headers.get("Content-Type") or ""
+        content_type = find_content_type(response.headers)
         return {  # the first three are what an attachment of the smtp connector takes
             "filename": key.rpartition("/")[2],
             "mimetype": content_type.partition(";")[0].strip(),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from connector_s3.objects import S3Command, read_listing, read_xml
+from connector_s3.objects import S3Command, read_listing
 from connector_s3.parameters import read_max_keys, read_text
 from connector_s3.signature import encode_query
 
@@ -43,4 +43,4 @@ class ListObjects(S3Command):
             **{name: value for name, value in given.items() if value},
         }
         response = self.send_signed(client, "GET", f"/?{encode_query(query)}")
-        return read_listing(read_xml(response, "ListBucketResult"))
+        return read_listing(response)
