@@ -1671,6 +1671,7 @@ def log_start(server: Server, proxy: Proxy) -> None:
     )
     if not settings.api_keys and not re.match(r"127\.|::1$", server.host):
         logger.warning("other hosts can run commands without a key; %s", SET_A_KEY)
+    proxy.log_warnings()
 
 
 # --- The command line ---------------------------------------------------------------------------------------------
@@ -1715,7 +1716,6 @@ def open_standard_streams() -> None:
 def run_subcommand(arguments: argparse.Namespace, flags: dict[str, Any], out: typing.TextIO) -> int:
     proxy = Proxy({**os.environ, **flags})
     start_log(proxy.settings.log_format)
-    proxy.log_warnings()
     if arguments.command == "list":
         return print_list(proxy, out, verbose=arguments.verbose)
     if arguments.command in ("call", "check"):

@@ -106,9 +106,7 @@ PARAMETER_WORDS = {
     *("parameters", "other parameters", "args", "arguments", "keyword args", "keyword arguments", "attributes"),
 }
 ERROR_WORDS = {"raises", "raise", "except", "exception"}
-# known, and not told
-OTHER_WORDS = {"type", "returns", "return", "rtype", "yields"}
-WORDS = PARAMETER_WORDS | ERROR_WORDS | OTHER_WORDS
+WORDS = PARAMETER_WORDS | ERROR_WORDS | {"type", "returns", "return", "rtype", "yields"}  # which are not told
 
 
 class Docstrings:
@@ -159,8 +157,7 @@ class Docstrings:
             self.errors.setdefault(name, " ".join(text.split()))
 
 
-# a word such as "raises", a name, and its description
-Items = Iterator[tuple[str, str, str]]
+Items = Iterator[tuple[str, str, str]]  # a word such as "raises", a name, and its description
 NUMPY_TITLE = r"^\w[\w ]*\n-{3,}\n"
 
 
@@ -213,9 +210,7 @@ def parse_items(word: str, body: str) -> Items:
 
 # --- JSON Schema --------------------------------------------------------------------------------------------------
 
-# of objects within objects: one more makes a schema as many times larger as an object has fields
-MAX_SCHEMA_DEPTH = 4
-# what JSON can bring, by the names of JSON Schema
+MAX_SCHEMA_DEPTH = 4  # of objects within objects: one more makes a schema as many times larger as an object has fields
 SCHEMA_TYPES: list[tuple[Any, str]] = [
     (str, "string"),
     (bool, "boolean"),
@@ -252,6 +247,10 @@ def schema_of(annotation: Any, cls: type, depth: int = 0) -> dict[str, Any]:
 def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
     origin = typing.get_origin(kind) or kind
     arguments = typing.get_args(kind)
+    if hasattr(kind, "__supertype__"):  # typing.NewType
+        return schema_of(kind.__supertype__, cls, depth)
+    if isinstance(origin, type) and hasattr(origin, "model_json_schema"):  # a model of pydantic
+        return dict(origin.model_json_schema())
     if origin is typing.Literal:
         return schema_of_values(list(arguments))
     if isinstance(origin, type) and issubclass(origin, enum.Enum):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
 from spiffproxy import ProxyError, SettingError, Settings, import_part, read_integer, read_string
 
-# all that there are, without CONNECTOR_PROXY_ in front
+URL = re.compile(r"https?://([^\s/?#:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[^\s?#\\]*)?", re.IGNORECASE)
+PREFIX = "CONNECTOR_PROXY_"
+# all that there are, without the prefix
 SETTING_NAMES = [
     "API_KEY",
     "API_KEY_FILE",
@@ -76,13 +79,15 @@ def read_config_file(path: str) -> dict[str, Any]:
 def check_by_ending(values: Mapping[str, Any]) -> None:
     """What a setting must be follows from the end of its name."""
     for name in values:
-        if name.startswith("CONNECTOR_PROXY_"):
+        if name.startswith(PREFIX):
             if name.endswith("_TIMEOUT"):
                 check_seconds(values, name)
             elif name.endswith("_BYTES"):
                 read_integer(values, name, 1, 1, 2**40)
             elif name.endswith("_URL") and name != "CONNECTOR_PROXY_PUBLIC_URL":
                 check_url(values, name)
+            elif name.endswith("_HELO_NAME"):
+                check_helo_name(values, name)
 
 
 def check_seconds(values: Mapping[str, Any], name: str) -> None:
@@ -91,13 +96,36 @@ def check_seconds(values: Mapping[str, Any], name: str) -> None:
         raise SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")
 
 
+def check_helo_name(values: Mapping[str, Any], name: str) -> None:
+    text = read_string(values, name)
+    if text and not is_domain_or_address(text):
+        raise SettingError(f"{name} is {text!r}; it takes a domain such as proxy.example.org, or [192.0.2.1]")
+
+
+def is_domain_or_address(text: str) -> bool:
+    """Return whether EHLO may name it (RFC 5321 section 4.1.1.1)."""
+    if not text.startswith("["):
+        label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+        return len(text) <= 253 and re.fullmatch(rf"{label}(\.{label})*", text) is not None
+    address = text[1:-1]
+    try:
+        if address.lower().startswith("ipv6:"):
+            IPv6Address(address[len("ipv6:") :])
+        else:
+            IPv4Address(address)
+    except ValueError:
+        return False
+    return text.endswith("]")
+
+
 def check_url(values: Mapping[str, Any], name: str) -> None:
     text = read_string(values, name)
+    if not text:
+        return
     if "@" in text:
         raise SettingError(f"{name} has a user or a password, or another @; write a URL without")
-    if not re.fullmatch(
-        r"https?://([^\s/?#:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[^\s?#\\]*)?", text, re.IGNORECASE
-    ):
+    match = URL.fullmatch(text)
+    if not match or int(match["port"] or "1") not in range(1, 65536):
         raise SettingError(f"{name} is {text!r}; it takes a URL such as https://host or http://host:8080/path")
 
 
@@ -112,14 +140,14 @@ def check_ca_bundle(values: Mapping[str, Any]) -> None:
 
 def find_misspelled(values: Iterable[str]) -> list[str]:
     """Return a warning for each variable that is nearly a setting; one that is like none is a connector's own."""
-    known = ["CONNECTOR_PROXY_" + name for name in SETTING_NAMES]
-    unknown = [name for name in values if name.startswith("CONNECTOR_PROXY_") and name not in known]
+    names = [name[len(PREFIX) :] for name in values if name.startswith(PREFIX)]
+    unknown = [name for name in names if name not in SETTING_NAMES]
     warnings = []
     for name in unknown:
         from difflib import get_close_matches  # takes its time
 
-        for close in get_close_matches(name, known, n=1, cutoff=0.9):
-            warnings.append(f"{name} is not a setting; should it be {close}?")
+        for close in get_close_matches(name, SETTING_NAMES, n=1, cutoff=0.8):
+            warnings.append(f"{PREFIX}{name} is not a setting; should it be {PREFIX}{close}?")
     return warnings
 
 

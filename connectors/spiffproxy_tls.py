@@ -7,27 +7,44 @@ from pathlib import Path
 
 from spiffproxy import SettingError
 
+CERTFILE, KEYFILE = "CONNECTOR_PROXY_CERTFILE", "CONNECTOR_PROXY_KEYFILE"
+
 
 def load_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
     """Return the context of a server (TLS 1.2 and above); raise SettingError if the files cannot be used."""
 
     def refuse_password() -> str:
-        path = keyfile or certfile
-        raise SettingError(f"CONNECTOR_PROXY_KEYFILE: {path} is encrypted; give a key without a password")
+        name, path = (KEYFILE, keyfile) if keyfile else (CERTFILE, certfile)
+        raise SettingError(f"{name}: {path} is encrypted; give a key without a password")
 
+    check_files(certfile, keyfile)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        for path in (certfile, keyfile):
-            if path:
-                Path(path).open("rb").close()  # load_cert_chain() does not name the file that is missing
         context.load_cert_chain(certfile, keyfile or None, refuse_password)
     except ssl.SSLError as error:
-        reason = f"no PEM file: {error.reason or error}"
         if (error.reason or "").endswith("_MISMATCH"):
-            reason = "the key is not that of the certificate"
+            raise SettingError(f"{KEYFILE}: the key is not that of the certificate in {certfile}") from None
+        raise SettingError(f"{CERTFILE}, {KEYFILE}: a file is damaged: {error.reason or error}") from None
+    return context
+
+
+def check_files(certfile: str, keyfile: str) -> None:
+    """Say which file is wrong: OpenSSL does not."""
+    certificate = read_pem(CERTFILE, certfile)
+    key = read_pem(KEYFILE, keyfile) if keyfile else certificate
+    is_swapped = "PRIVATE KEY-----" in certificate and "-----BEGIN CERTIFICATE" in key and keyfile
+    if "-----BEGIN CERTIFICATE" not in certificate:
+        advice = f"{KEYFILE} has one: swap the two" if is_swapped else "it needs one in PEM form"
+        raise SettingError(f"{CERTFILE}: {certfile} has no certificate; {advice}")
+    if "PRIVATE KEY-----" not in key:
+        if keyfile:
+            raise SettingError(f"{KEYFILE}: {keyfile} has no private key; it needs one in PEM form")
+        raise SettingError(f"{CERTFILE}: {certfile} has no private key; name the file that has it with {KEYFILE}")
+
+
+def read_pem(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text("latin-1")
     except OSError as error:
-        reason = str(error)
-    else:
-        return context
-    raise SettingError(f"CONNECTOR_PROXY_CERTFILE, CONNECTOR_PROXY_KEYFILE: {reason}")
+        raise SettingError(f"{name}: {error}") from None

@@ -247,7 +247,9 @@ class _Server:
         )
         self.first_line = self.process.stderr.readline().decode()
         match = re.search(r"https?://([\d.]+|\[[\d:a-f]+\]):(\d+)", self.first_line)
-        assert match, self.first_line + self.process.stderr.read().decode()
+        if not match:
+            self.process.kill()
+            raise AssertionError(self.first_line + self.process.stderr.read().decode())
         self.host, self.port = match[1].strip("[]"), int(match[2])
         self.url = match[0]
 

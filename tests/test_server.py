@@ -248,9 +248,13 @@ def encrypt_key(path):
         ("cert.pem", "nowhere.pem", "No such file or directory: .*nowhere.pem"),
         ("cert.pem", ".", "Is a directory"),
         ("cert.pem", "other.pem", "the key is not that of the certificate"),
-        ("cert.pem", "empty.pem", "no PEM file"),
-        ("empty.pem", "key.pem", "no PEM file"),
-        ("cert.pem", None, "no PEM file"),
+        ("cert.pem", "empty.pem", "--keyfile: .*empty.pem has no private key; it needs one in PEM form"),
+        ("empty.pem", "key.pem", "--certfile: .*empty.pem has no certificate; it needs one in PEM form"),
+        ("cert.pem", None, "--certfile: .*cert.pem has no private key; name the file that has it with "),
+        ("key.pem", "cert.pem", "--certfile: .*key.pem has no certificate; --keyfile has one: swap the two"),
+        ("key.pem", None, "--certfile: .*key.pem has no certificate; it needs one in PEM form"),
+        ("cert.pem", "cert.pem", "--keyfile: .*cert.pem has no private key; it needs one in PEM form"),
+        ("damaged.pem", "key.pem", "--certfile, --keyfile: a file is damaged: "),
         ("cert.pem", "locked.pem", "locked.pem is encrypted; give a key without a password"),
         (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both"),
     ],
@@ -259,12 +263,13 @@ def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfi
     """Are refused in one line, before anything listens or anybody is asked for a password."""
     trustme.CA().issue_cert("x.example").private_key_pem.write_to_path(tmp_path / "other.pem")
     (tmp_path / "empty.pem").touch()
+    (tmp_path / "damaged.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     if keyfile == "locked.pem":
         encrypt_key(tmp_path)
     flags = {"--certfile": certfile, "--keyfile": keyfile}
     ended = run_proxy("--port", "0", *[f"{flag}={tmp_path / file}" for flag, file in flags.items() if file])
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert re.fullmatch(f"spiffproxy: --(cert|key)file.*{words}.*\n", ended.stderr)
+    assert re.fullmatch(f"spiffproxy: .*{words}.*\n", ended.stderr)
 
 
 # --- start ---

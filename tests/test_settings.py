@@ -1,6 +1,11 @@
 """Settings: what is refused, in one line that names the setting; where a value comes from; what stays secret."""
 
+import importlib
+import re
+import sys
+
 import pytest
+from conftest import ROOT, run_proxy
 
 from spiffproxy import Proxy, main
 
@@ -178,3 +183,131 @@ def test_settings_do_not_show_their_secrets():
 def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
     (tmp_path / "config.py").write_text(f"CONNECTOR_PROXY_TYPEAHEAD_PUBLIC = {value}\n")
     make_app(CONFIG=tmp_path / "config.py", API_KEY="k").get("/v1/typeahead/nothing", status=status)
+
+
+# --- settings of connectors ---
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("BAMBOOHR_URL", "nonsense", "is 'nonsense'; it takes a URL such as https://host or http://host:8080/path"),
+        ("S3_URL", "s3.example.org", "is 's3.example.org'; it takes a URL"),
+        ("S3_URL", "ftp://host", "is 'ftp://host'; it takes a URL"),
+        ("S3_URL", "https://", "is 'https://'; it takes a URL"),
+        ("S3_URL", "https://host:port", "is 'https://host:port'; it takes a URL"),
+        ("S3_URL", "https://host:99999", "is 'https://host:99999'; it takes a URL"),
+        ("COINGECKO_URL", "https://host?key=1", "it takes a URL"),
+        ("XERO_URL", "https://host/a b", "it takes a URL"),
+        ("XERO_IDENTITY_URL", "https://host#a", "it takes a URL"),
+        ("OTHER_URL", "host", "is 'host'; it takes a URL"),
+        ("S3_URL", "https://user:s3cret@host", "has a user or a password, or another @; write a URL without"),
+        ("HTTP_TIMEOUT", "soon", "is 'soon'; it takes a number of seconds above 0"),
+        ("OTHER_TIMEOUT", "0", "is '0'; it takes a number of seconds above 0"),
+        ("OTHER_MAX_BYTES", "1k", "is '1k'; it takes a whole number from 1 to "),
+        ("HTTP_ALLOWED_HOSTS", "http://10.0.0.1", "'http://10.0.0.1' is no name, address or network"),
+        ("HTTP_ALLOWED_HOSTS", "a.example;b.example", "'a.example;b.example' is no name, address or network"),
+        ("HTTP_ALLOWED_HOSTS", "a.example/path", "'a.example/path' is no name, address or network"),
+        ("SMTP_HELO_NAME", "my proxy", "is 'my proxy'; it takes a domain such as proxy.example.org, or [192.0.2.1]"),
+    ],
+)
+def test_what_a_connector_could_not_use_is_refused_at_the_start(imports, name, value, words):
+    """In one line that names the setting, and without importing a connector."""
+    with pytest.raises(ValueError, match=f"^CONNECTOR_PROXY_{name}:? ") as caught:
+        Proxy({f"CONNECTOR_PROXY_{name}": value})
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert not [module for module in sys.modules if module.startswith("connector_other")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S3_URL", "https://s3.example.org"),
+        ("S3_URL", "http://[::1]:9000/path/"),
+        ("S3_URL", "HTTPS://bücher.example:443"),
+        ("OTHER_TIMEOUT", "0.5"),
+        ("OTHER_MAX_BYTES", "1024"),
+        ("HTTP_ALLOWED_HOSTS", "a.example, *.intern:443, 10.0.0.0/8, [::1]"),
+        ("SMTP_HELO_NAME", "proxy.example.org"),
+        ("SMTP_HELO_NAME", "[IPv6:2001:db8::1]"),
+        ("S3_URL", ""),
+    ],
+)
+def test_what_a_connector_can_use(imports, name, value):
+    assert Proxy({f"CONNECTOR_PROXY_{name}": value}).warnings == []
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_ca_bundle_that_is_not_there(imports, tmp_path, name):
+    with pytest.raises(ValueError, match=f"^{name}: there is no file {tmp_path}/nowhere.pem$"):
+        Proxy({name: f"{tmp_path}/nowhere.pem"})
+    (tmp_path / "there.pem").touch()
+    Proxy({"REQUESTS_CA_BUNDLE": f"{tmp_path}/there.pem", "SSL_CERT_FILE": f"{tmp_path}/nowhere.pem"})
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("HTTP_TIMOUT", "HTTP_TIMEOUT"),
+        ("API_KEYS", "API_KEY"),
+        ("THREAD", "THREADS"),
+        ("ALLOWED_HOSTS", "HTTP_ALLOWED_HOSTS"),
+        ("MY_CONNECTOR_TOKEN", None),
+        ("HTTP_TIMEOUT", None),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting(imports, name, near):
+    """A warning names both; a variable that is like no setting is a connector's own."""
+    proxy = Proxy({f"CONNECTOR_PROXY_{name}": "5"})
+    expected = [f"CONNECTOR_PROXY_{name} is not a setting; should it be CONNECTOR_PROXY_{near}?"] if near else []
+    assert proxy.warnings == expected
+
+
+def test_a_misspelled_variable_is_in_the_log(start_server):
+    server = start_server(CONNECTOR_PROXY_HTTP_TIMOUT="5")
+    assert "WARNING CONNECTOR_PROXY_HTTP_TIMOUT is not a setting; " in server.stop(1)[1]
+
+
+def test_the_settings_are_those_of_the_readme():
+    listed = re.findall(r"^\| `CONNECTOR_PROXY_([A-Z0-9_]+)`", (ROOT / "README.md").read_text(), re.MULTILINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "connectors")
+        assert sorted(listed) == importlib.import_module("spiffproxy_settings").SETTING_NAMES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbfk\n", b"# a comment\nk\n", b"k\r\n#old\r\n", b"  k  \n\n  # another\n", b"\xef\xbb\xbf# first\nk"],
+)
+def test_a_key_file_may_have_a_byte_order_mark_and_comments(make_app, tmp_path, content):
+    (tmp_path / "keys").write_bytes(content)
+    app = make_app(API_KEY_FILE=tmp_path / "keys")
+    assert app.get("/v1/auths", headers={"Spiff-Connector-Proxy-Api-Key": "k"}).status_int == 200
+    for other in "# a comment", "#old", "\xef\xbb\xbfk", "":
+        app.get("/v1/auths", headers={"Spiff-Connector-Proxy-Api-Key": other}, status=401)
+
+
+def test_the_config_file_is_compiled_by_its_own_rules(imports, tmp_path):
+    """A `from __future__` of the proxy would make strings of its annotations."""
+    (tmp_path / "config.py").write_text(
+        "from dataclasses import dataclass, fields\n@dataclass\nclass A:\n    x: int\nTYPE = fields(A)[0].type.__name__\n"
+    )
+    assert Proxy({"CONNECTOR_PROXY_CONFIG": str(tmp_path / "config.py")}).settings.config["TYPE"] == "int"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        (["--port", "x"], {}, "--port is 'x'; it takes a whole number from 0 to 65535"),
+        ([], {"CONNECTOR_PROXY_PORT": "x"}, "CONNECTOR_PROXY_PORT is 'x'; it takes a whole number from 0 to 65535"),
+        (["--port", "0"], {"CONNECTOR_PROXY_THREADS": "x"}, "CONNECTOR_PROXY_THREADS is 'x'; it takes a whole"),
+        (["--connectors", "/nowhere"], {}, "--connectors: there is no folder /nowhere"),
+        (["list", "--config", "/nowhere.py"], {}, "--config: "),
+        (["--log-format", "xml"], {}, "--log-format is 'xml'; it may be text or json"),
+    ],
+)
+def test_a_message_names_what_was_used(arguments, environ, message):
+    ended = run_proxy(*arguments, **environ)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"spiffproxy: {message}")
