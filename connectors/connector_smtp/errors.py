@@ -30,7 +30,3 @@ ERRORS = {
 
 class SentToSome(smtplib.SMTPRecipientsRefused):
     """Refused for some recipients; sending the message again would send it to the others twice."""
-
-
-class SettingError(ValueError):
-    """A setting is invalid, which is the operator's mistake."""

@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from connector_smtp.connection import create_tls_context
-from connector_smtp.errors import ERRORS, NOT_SMTP, SentToSome, SettingError
+from connector_smtp.errors import ERRORS, NOT_SMTP, SentToSome
 
 MAX_WORDS = 300  # characters of what a server says
 UNKNOWN_AUTHORITY = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, or an issuer that is not known
@@ -54,6 +54,4 @@ def find_http_status(error: Exception) -> int:
         return 503 if any(code < 500 for code, _ in error.recipients.values()) else 422
     if isinstance(error, smtplib.SMTPResponseException):
         return 503 if error.smtp_code < 500 else 422
-    if isinstance(error, SettingError):
-        return 500
     return 503 if isinstance(error, OSError) else 400

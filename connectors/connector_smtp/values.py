@@ -8,14 +8,11 @@ import re
 import unicodedata
 from typing import Any
 
-from connector_smtp.errors import SettingError
-
 MAX_SHOWN = 100  # characters of a value in a message
 MAX_DOMAIN = 253  # RFC 1035 section 2.3.4, without the length bytes
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # with the underscore that many private names have
 DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 ADDRESS_LITERAL = re.compile(r"\[(?:IPv6:(?P<v6>[^\]]+)|(?P<v4>[^\]]+))\]", re.IGNORECASE)  # RFC 5321 section 4.1.3
-HELO_NAME = "CONNECTOR_PROXY_SMTP_HELO_NAME"
 
 
 def show(value: Any) -> str:
@@ -83,17 +80,12 @@ def read_port(value: Any) -> int:
 
 
 def read_helo_name(config: Any) -> str:
-    """Return the name that the proxy gives in EHLO; raise `SettingError` if it is invalid.
+    """Return the name that the proxy gives in EHLO.
 
     The default is not the machine's own name, which mail servers often cannot look up. It is an address, which RFC 5321
     section 4.1.4 allows.
     """
-    name = str(config.get(HELO_NAME) or "").strip() or "[127.0.0.1]"
-    if not is_domain(name) and not is_address_literal(name):
-        raise SettingError(
-            f"{HELO_NAME} is {show(name)}. Use a domain such as proxy.example.org, or an address such as [192.0.2.1]."
-        )
-    return name
+    return str(config.get("CONNECTOR_PROXY_SMTP_HELO_NAME") or "").strip() or "[127.0.0.1]"
 
 
 def encode_domain(domain: str) -> str:
