@@ -441,9 +441,10 @@ def compile_union(annotation: str) -> list[types.CodeType]:
         name = getattr(generic, "attr", getattr(generic, "id", ""))  # typing.Optional, Optional
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             nodes = [node.left, node.right, *nodes]
-        elif isinstance(node, ast.Subscript) and name in ("Optional", "Union"):
+        elif isinstance(node, ast.Subscript) and name in ("Optional", "Union", "Annotated"):
             inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            nodes = [*inner, *[ast.Constant(None)] * (name == "Optional"), *nodes]
+            rest = {"Optional": [ast.Constant(None)], "Union": inner[1:], "Annotated": []}[name]
+            nodes = [inner[0], *rest, *nodes]
         else:
             codes.append(compile(ast.fix_missing_locations(ast.Expression(node)), "<annotation>", "eval"))
     return codes
@@ -703,9 +704,8 @@ HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?"
 def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
     """Return the names and values of header lines, as latin-1 (RFC 9112 section 5).
 
-    `block` has whole lines, without the empty line that ends them. A server is strict: it raises ValueError for a
-    line that is not a valid field line. A client reads what it can: control characters become blanks, a folded line
-    continues the one before it, white space before the colon is removed, and a line that still is none is skipped.
+    A strict reader, a server, raises ValueError for a line that is not a field line. A client reads what it can: a
+    folded line continues the one before it, control characters become blanks, other lines that are none are skipped.
     """
     text = block.decode("latin-1")
     if CONTROL.search(text):

@@ -1,11 +1,12 @@
 """Discovery: which classes are commands, in which order, and that one bad connector hurts nobody else."""
 
+import subprocess
 import sys
 import threading
 import types
 
 import pytest
-from conftest import BUNDLED, CONNECTORS, error_reply, forget_connectors, standard_fields
+from conftest import BUNDLED, CONNECTORS, MODULE, error_reply, forget_connectors, standard_fields
 
 
 def command(name):
@@ -304,3 +305,62 @@ def test_a_folder_of_the_setting_goes_before_what_is_installed(write_connector, 
         assert listed == [f"http/{chosen}"]
         sys.path[:] = [entry for entry in sys.path if entry not in map(str, folders[:2])]
     forget_connectors(but=())
+
+
+# --- classes that are made, and packages that are hooked in ---
+
+MADE = """
+from dataclasses import dataclass, make_dataclass
+from types import SimpleNamespace
+from ..shared import Shared
+
+def execute(self, config, task_data):
+    return {"response": self.name}
+
+Made = make_dataclass("Made", [("name", str)], namespace={"execute": execute})
+Renamed = make_dataclass("Original", [("name", str)], namespace={"execute": execute})
+_Hidden = make_dataclass("_Hidden", [("name", str)], namespace={"execute": execute})
+Plain = type("Plain", (), {"execute": execute, "__module__": __name__, "name": "plain"})
+"""
+
+
+def test_classes_that_make_dataclass_made(write_connector, make_app, tmp_path):
+    """Before 3.12 they say that they are of the module `types`; what is of that module is not listed."""
+    name = write_connector(MADE, shared="class Shared: pass\n")
+    app = make_app(tmp_path)
+    assert ids(app) == [f"{name}/{cls}" for cls in ("Made", "Original", "Plain")]
+    assert app.post_json(f"/v1/do/{name}/Made", {"name": "x"}).text == "x"
+
+
+HOOK = """
+import importlib.util, sys
+MAPPING = {mapping!r}
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in MAPPING:
+            return importlib.util.spec_from_file_location(
+                name, MAPPING[name] + "/__init__.py", submodule_search_locations=[MAPPING[name]]
+            )
+
+sys.meta_path.append(Finder)
+"""
+
+
+def test_an_editable_install_by_an_import_hook(tmp_path, write_connector):
+    """As setuptools makes it of a flat project: no folder of sys.path has the package, only metadata names it."""
+    name = write_connector(command("C"))
+    site = tmp_path / "site"
+    info = site / "acme-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text(f"connector_{name}\nconnector_that_is_gone\nsomething_else\n")
+    mapping = {f"connector_{name}": str(tmp_path / f"connector_{name}")}
+    (site / "sitecustomize.py").write_text(HOOK.format(mapping=mapping))
+    ended = subprocess.run(
+        [sys.executable, str(MODULE), "list"], env={"PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=30
+    )
+    assert f"  {name}/C()\n" in ended.stdout
+    assert "that_is_gone" not in ended.stdout
+    assert ended.stderr == ""

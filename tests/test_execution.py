@@ -351,3 +351,44 @@ def test_a_large_call(app):
     data = {"file": "A" * 20_000_000}
     answer = app.post("/v1/do/example/Echo", json.dumps({"spiff__task_data": data}), content_type=JSON)
     assert answer.json["command_response"]["body"]["task_data"] == data
+
+
+# --- commands that are coroutines ---
+
+ASYNC = """
+import asyncio
+class Async:
+    def __init__(self, name: str = "x"): self.name = name
+    async def execute(self, config, task_data):
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        inner = await loop.run_in_executor(None, lambda: self.name)
+        return {"response": inner}
+    async def execute_async(self, config, task_data, callback_url):
+        return {"command_response_version": 2, "command_response": {"body": callback_url}}
+class Fails:
+    async def execute(self, config, task_data):
+        raise LookupError("no")
+class Awaitable:
+    def execute(self, config, task_data):
+        async def later():
+            return {"response": "later"}
+        return later()
+class Exits:
+    async def execute(self, config, task_data):
+        raise SystemExit(3)
+"""
+
+
+def test_a_coroutine_runs_to_its_end(make_command):
+    call = make_command(ASYNC)
+    for name in "a", "b":  # a loop of its own for each call
+        assert call("Async", name=name).text == name
+    assert call("Awaitable").text == "later"
+    assert call("Fails", 500).json == error_reply("LookupError", "^no$")
+    assert call("Exits", 500).json == error_reply("SystemExit", "^3$")
+
+
+def test_an_asynchronous_command_may_be_a_coroutine(make_command):
+    answer = make_command(ASYNC)("Async", 202, spiff__callback_url="http://x/callback")
+    assert answer.json["command_response"]["body"] == "http://x/callback"

@@ -69,6 +69,27 @@ SHAPES = {
             ("g", "any", False),
         ],
     ),
+    "unresolvable inside": (
+        "a: 'Optional[Nowhere]', b: 'typing.Optional[Nowhere]', c: 'Union[Nowhere, None]', d: 'Union[None, Nowhere, str]', "
+        "e: 'Union[str, Nowhere]', f: 'Optional[Union[str, Nowhere]]', g: 'Annotated[Optional[Nowhere], 1]', "
+        "h: 'Optional[dict[str, Nowhere]]', i: 'list[Optional[Nowhere]]', j: 'Optional[\"Nowhere\"]', "
+        "k: 'Optional[str] | Nowhere', l: 'Annotated[Nowhere, None]', m: 'nothing.Optional[Nowhere]'",
+        [
+            ("a", "any", False),
+            ("b", "any", False),
+            ("c", "any", False),
+            ("d", "any", False),
+            ("e", "any", True),
+            ("f", "any", False),
+            ("g", "any", False),
+            ("h", "any", False),
+            ("i", "any", True),
+            ("j", "any", False),
+            ("k", "any", False),
+            ("l", "any", True),
+            ("m", "any", False),
+        ],
+    ),
     "odd": (
         "a: 1, b: [str], c: {'x': str}, d: Literal['x', None], e: TypeVar('T'), f: Unhashable()",
         [
