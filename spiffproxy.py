@@ -443,8 +443,8 @@ def compile_union(annotation: str) -> list[types.CodeType]:
             nodes = [node.left, node.right, *nodes]
         elif isinstance(node, ast.Subscript) and name in ("Optional", "Union", "Annotated"):
             inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            rest = {"Optional": [ast.Constant(None)], "Union": inner[1:], "Annotated": []}[name]
-            nodes = [inner[0], *rest, *nodes]
+            inner = inner[:1] if name == "Annotated" else inner
+            nodes = [*inner, *([ast.Constant(None)] if name == "Optional" else []), *nodes]
         else:
             codes.append(compile(ast.fix_missing_locations(ast.Expression(node)), "<annotation>", "eval"))
     return codes
