@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import smtplib
-
 NOT_SMTP = -1  # the code of a reply that is not one, as in smtplib
 
 ERRORS = {
@@ -26,7 +24,3 @@ ERRORS = {
     "SMTPRecipientsRefused": "the server refused recipients, which the message names; the others may have received it",
     "SMTPDataError": "the server refused the content of the message",
 }
-
-
-class SentToSome(smtplib.SMTPRecipientsRefused):
-    """Refused for some recipients; sending the message again would send it to the others twice."""

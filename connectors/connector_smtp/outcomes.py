@@ -7,10 +7,14 @@ import socket
 import ssl
 
 from connector_smtp.connection import create_tls_context
-from connector_smtp.errors import ERRORS, NOT_SMTP, SentToSome
+from connector_smtp.errors import ERRORS, NOT_SMTP
 
 MAX_WORDS = 300  # characters of what a server says
 UNKNOWN_AUTHORITY = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, or an issuer that is not known
+
+
+class SentToSome(smtplib.SMTPRecipientsRefused):
+    """Refused for some recipients; sending the message again would send it to the others twice."""
 
 
 def describe_error(error: Exception) -> str:

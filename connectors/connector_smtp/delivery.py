@@ -1,0 +1,58 @@
+"""Delivery: a message is composed and handed to a server. Imported when a command runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from connector_smtp.addresses import read_addresses
+from connector_smtp.message import compose
+from connector_smtp.outcomes import SentToSome, describe_error, find_error_code, find_http_status
+from connector_smtp.session import Session
+from connector_smtp.values import read_helo_name, read_host, read_login, read_port
+
+__all__ = ["describe_error", "find_error_code", "find_http_status", "send"]
+
+TIMEOUT_SECONDS = 40  # for a command; SpiffArena waits 45
+
+
+def send(email: Any, config: Any) -> None:
+    """Send the message; raise OSError, as all of smtplib and ssl do, or ValueError for what cannot be sent."""
+    deadline = time.monotonic() + float(config.get("CONNECTOR_PROXY_SMTP_TIMEOUT") or TIMEOUT_SECONDS)
+    # 1. what is sent
+    to = read_addresses("email_to", email.email_to)
+    cc = read_addresses("email_cc", email.email_cc)
+    bcc = read_addresses("email_bcc", email.email_bcc)
+    reply_to = read_addresses("email_reply_to", email.email_reply_to)
+    senders = read_addresses("email_from", email.email_from)
+    if len(senders) != 1:
+        raise ValueError(f"email_from must be one address, not {len(senders)}")
+    if not to + cc + bcc:
+        raise ValueError("email_to names no recipient")
+    message = compose(
+        subject=email.email_subject,
+        body=email.email_body,
+        sender=senders[0],
+        to=to,
+        cc=cc,
+        reply_to=reply_to,
+        html=email.email_html,
+        attachments=email.email_attachments,
+    )
+    recipients = list(dict.fromkeys(mailbox.address for mailbox in to + cc + bcc))
+    shown = [mailbox.address for mailbox in senders + reply_to]
+    # 2. how
+    host, port, helo_name = read_host(email.smtp_host), read_port(email.smtp_port), read_helo_name(config)
+    user, password = read_login("smtp_user", email.smtp_user), read_login("smtp_password", email.smtp_password)
+    # 3. the conversation
+    with Session(host, port, helo_name, deadline) as session:
+        session.open(use_tls=bool(email.smtp_ssl))
+        if email.smtp_starttls and not email.smtp_ssl:
+            session.start_tls()
+        if user and password:
+            session.log_in(user, password)
+        use_utf8 = not "".join(recipients + shown).isascii()
+        refused = session.send(message, senders[0].address, recipients, use_utf8=use_utf8)
+        session.leave()
+    if refused:
+        raise SentToSome(refused)
