@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from spiffproxy import SettingError
+from spiffproxy import HEAD_SECONDS, Connection, SettingError
 
 CERTFILE, KEYFILE = "CONNECTOR_PROXY_CERTFILE", "CONNECTOR_PROXY_KEYFILE"
 
@@ -27,6 +27,16 @@ def load_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
             raise SettingError(f"{KEYFILE}: the key is not that of the certificate in {certfile}") from None
         raise SettingError(f"{CERTFILE}, {KEYFILE}: a file is damaged: {error.reason or error}") from None
     return context
+
+
+def start(connection: Connection, context: ssl.SSLContext) -> None:
+    """Do the handshake of a connection."""
+    connection.pass_turn()
+    tls = context.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
+    connection.sock = tls  # which the server closes if it stops in the meantime
+    connection.flags = ()  # sockets of TLS take none
+    tls.settimeout(HEAD_SECONDS)
+    tls.do_handshake()
 
 
 def check_files(certfile: str, keyfile: str) -> None:

@@ -6,7 +6,6 @@ import atexit
 import io
 import select
 import socket
-import ssl
 import threading
 import time
 from typing import Any, Callable, NamedTuple
@@ -101,8 +100,9 @@ class Connection:
         """Return whether the server has sent nothing that was not asked for."""
         self.stream.stop()
         sock = self.stream.sock
-        # what TLS has decrypted is no longer in the socket, where is_alive() looks
-        return not (self._reader.peek() or (isinstance(sock, ssl.SSLSocket) and sock.pending()))
+        # what TLS has decrypted is no longer in the socket, where is_alive() looks; only sockets of TLS have pending()
+        decrypted = getattr(sock, "pending", None)
+        return not self._reader.peek() and not (decrypted and decrypted())
 
     def is_alive(self) -> bool:
         """Return whether an idle connection is still open and silent."""
@@ -114,10 +114,8 @@ class Connection:
         sock.settimeout(0)
         try:
             sock.recv(1)
-        except ssl.SSLWantReadError:  # TLS has sent a session ticket, and nothing more
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return type(error).__name__ == "SSLWantReadError"  # TLS has sent a session ticket, and nothing more
         return False
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
@@ -15,7 +14,7 @@ from spiffproxy_http.hosts import AllowedHosts, refuse_host
 from spiffproxy_http.proxies import Proxy, find_proxy
 from spiffproxy_http.request import Request
 from spiffproxy_http.responses import IncomingResponse, IncompleteResponse, InvalidResponse
-from spiffproxy_http.sockets import connect_tcp, wrap_tls
+from spiffproxy_http.sockets import connect_tcp
 from spiffproxy_http.url import Url, parse_url
 
 MAX_REDIRECTS = 30  # as many as `requests` follows
@@ -85,8 +84,8 @@ def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> 
         message = f"The response of {url.redacted()} is not valid HTTP: {error}"
         return RequestError("InvalidResponse", message, 502)
     error_class = RequestError if is_answered else ClosedConnection
-    if isinstance(error, ssl.SSLError):
-        return error_class("SSLError", f"TLS with {url.host} failed: {error.reason or error}")
+    if url.scheme == "https" and type(error).__module__ == "ssl":
+        return error_class("SSLError", f"TLS with {url.host} failed: {getattr(error, 'reason', None) or error}")
     if isinstance(error, IncompleteResponse):
         return error_class("ConnectionError", f"{url.redacted()} {error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -107,6 +106,8 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
         if url.scheme == "https":
             open_tunnel(sock, url, proxy, route, call)
     if url.scheme == "https":
+        from spiffproxy_http.tls import wrap_tls
+
         sock = wrap_tls(sock, url.name, url.port, call.deadline)
     return Connection(sock, route, address)
 
