@@ -21,7 +21,6 @@ from __future__ import annotations
 import ast
 import builtins
 import enum
-import errno
 import functools
 import importlib
 import importlib.util
@@ -220,11 +219,15 @@ class Settings:
         values = {**from_file, **variables}
         self.config = types.MappingProxyType({name: values[name] for name in values if name not in SECRET_SETTINGS})
         self.host = read_string(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
+        if str(values.get("CONNECTOR_PROXY_PORT")).startswith("tcp://"):
+            del values["CONNECTOR_PROXY_PORT"]  # Kubernetes sets it in pods beside a service named connector-proxy
         self.port = read_integer(values, "CONNECTOR_PROXY_PORT", 7004, 0, 65535)
         self.max_running_commands = read_integer(values, "CONNECTOR_PROXY_THREADS", 64, 1, MAX_RUNNING_COMMANDS)
         self.max_request_bytes = read_integer(values, "CONNECTOR_PROXY_MAX_REQUEST_BYTES", 32 * 1024**2, 1, 2**40)
         self.api_keys = read_api_keys(values)
-        self.cors_origins = read_origins(values)
+        self.cors_origins = set()
+        if read_string(values, "CONNECTOR_PROXY_CORS_ORIGINS"):
+            self.cors_origins = import_part("spiffproxy_cors").read_origins(values)
         self.connector_folders = read_folders(values)
         self.certfile = read_string(values, "CONNECTOR_PROXY_CERTFILE")
         self.keyfile = read_string(values, "CONNECTOR_PROXY_KEYFILE")
@@ -286,15 +289,6 @@ def read_secret(values: Mapping[str, Any], name: str) -> bytes:
     if name in values and not text:
         raise SettingError(f"{name} is set but empty; give it a value, or unset it to do without")
     return text.encode("utf-8", "surrogateescape")
-
-
-def read_origins(values: Mapping[str, Any]) -> set[str]:
-    name = "CONNECTOR_PROXY_CORS_ORIGINS"
-    origins = read_list(values, name)
-    for origin in origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin, re.IGNORECASE):
-            raise SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
-    return {origin.lower() for origin in origins}
 
 
 def read_folders(values: Mapping[str, Any]) -> list[str]:
@@ -680,7 +674,7 @@ def extend_sys_path(folders: list[str]) -> None:
 def find_connector_names() -> list[str]:
     """Return the names of the packages `connector_<name>` that can be imported, sorted."""
     # pkgutil looks at each file of a folder, which takes long for an installation; what is no folder may be an archive
-    places = [place for place in sys.path if not Path(place).is_dir() or any(Path(place).glob("connector_*"))]
+    places = [place for place in sys.path if not os.path.isdir(place) or any(Path(place).glob("connector_*"))]  # noqa: PTH112
     names = {module.name for module in pkgutil.iter_modules(places) if module.ispkg}
     if any(not getattr(finder, "__module__", "").startswith("_frozen_importlib") for finder in sys.meta_path):
         with suppress(ProxyError):  # import hooks, as of editable installs; only metadata names what they find
@@ -694,7 +688,7 @@ def list_available(names: Iterable[str]) -> str:
 
 # --- Request headers and bodies -----------------------------------------------------------------------------------
 
-REQUEST_LINE = re.compile(rb"\s*(\S+)\s+(\S+)(?:\s+(HTTP/([0-9]+)\.[0-9]+))?\s*")
+REQUEST_LINE = re.compile(rb"([^\0- \x7f]+)[ \t]+([^\0- \x7f]+)(?:[ \t]+(HTTP/([0-9])\.[0-9]))?[ \t]*\r?\n?")
 # what no header line may contain (RFC 9110 section 5.5), a CR that does not end a line included; a tab may
 CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -737,7 +731,7 @@ def parse_request_line(line: bytes) -> tuple[str, str, str]:
     if not match:
         raise bad_request(400)
     method, target, version, major = (group.decode("latin-1") if group else "" for group in match.groups())
-    if major.lstrip("0") != "1":  # without a version it is HTTP/0.9, whose responses have no status
+    if major != "1":  # without a version it is HTTP/0.9, whose responses have no status
         raise bad_request(505)
     return method, re.sub("^https?://[^/?]*", "", target, flags=re.IGNORECASE), version
 
@@ -745,7 +739,7 @@ def parse_request_line(line: bytes) -> tuple[str, str, str]:
 def parse_request_headers(block: bytes, version: str) -> HeaderList:
     """Return names and values; raise ProxyError, 400 or 431."""
     try:
-        fields = parse_header_lines(block.rstrip(b"\r\n") + b"\r\n", strict=True)
+        fields = parse_header_lines(block.removesuffix(b"\n").removesuffix(b"\r"), strict=True)
     except ValueError as error:
         raise bad_request(400, str(error)) from None
     if len(fields) > MAX_HEADER_LINES:
@@ -1058,8 +1052,12 @@ class Proxy:
         self.settings = Settings(os.environ if environ is None else environ)
         self.connectors = Connectors(self.settings.connector_folders)
         self.warnings: list[str] = []
-        with suppress(ModuleNotFoundError):  # copied alone, without connectors that have settings
-            self.warnings = importlib.import_module("spiffproxy_settings").check_settings(self.settings)
+        try:
+            check_settings = import_part("spiffproxy_settings").check_settings
+        except ProxyError:  # copied alone, without connectors that have settings
+            pass
+        else:
+            self.warnings = check_settings(self.settings)
         self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
         self._warning = threading.Lock()  # acquired once, at the first request of another server
 
@@ -1081,8 +1079,10 @@ class Proxy:
         if response.error_code:
             environ.get("spiffproxy.log", {})["error_code"] = response.error_code
         status, headers = response.status_and_headers()
+        if self.settings.cors_origins:
+            headers += import_part("spiffproxy_cors").cors_headers(self.settings.cors_origins, environ, response)
         has_body = response.status not in NO_BODY and environ["REQUEST_METHOD"] != "HEAD"
-        return status, headers + self.cors_headers(environ, response), response.body if has_body else b""
+        return status, headers, response.body if has_body else b""
 
     def dispatch(self, environ: WSGIEnvironment) -> Response:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol: 404, 401, 405."""
@@ -1124,19 +1124,6 @@ class Proxy:
         # beyond ASCII, Python's clients send latin-1 and others UTF-8
         forms = sent.encode("latin-1", "replace"), sent.encode("utf-8", "replace")
         return any([compare_digest(form, key) for key in keys for form in forms])  # noqa: C419 - all are compared
-
-    def cors_headers(self, environ: WSGIEnvironment, response: Response) -> HeaderList:
-        """Return what lets pages of the listed origins read the response."""
-        origin, listed = environ.get("HTTP_ORIGIN", ""), self.settings.cors_origins
-        if not listed or not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
-            return []
-        headers = [("Vary", "Origin")]  # also for other origins, or a cache would give them this response
-        if origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin)):
-            headers.append(("Access-Control-Allow-Origin", origin))
-            if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in response.headers:
-                headers.append(("Access-Control-Allow-Methods", response.headers["Allow"]))
-                headers.append(("Access-Control-Allow-Headers", "Content-Type, Spiff-Connector-Proxy-Api-Key"))
-        return headers
 
     def show_index(self, environ: WSGIEnvironment, _: str) -> Response:
         text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
@@ -1209,9 +1196,13 @@ def start_log(log_format: str) -> None:
     logger = logging.Logger("spiffproxy", logging.INFO)
     logger.manager = logging.Manager(logger)  # type: ignore[arg-type] # where logging.disable() would be noted
     logger.addHandler(handler)
-    threading.excepthook = lambda failure: log_frames(
-        failure.exc_value or failure.exc_type(), "a thread raised %s", failure.exc_type.__name__
-    )
+    threading.excepthook = sys.unraisablehook = log_unhandled
+
+
+def log_unhandled(failure: Any) -> None:
+    """Log an exception that nobody handles, in a thread or where Python cannot raise it, without its text."""
+    if failure.exc_value and failure.exc_type is not SystemExit:
+        log_frames(failure.exc_value, "a thread or an object raised %s", failure.exc_type.__name__)
 
 
 def log_request(log_format: str, fields: dict[str, Any]) -> None:
@@ -1268,7 +1259,8 @@ class Connection:
         self.client = str(address[0])
         self.started = time.perf_counter()
         self.state = "head"
-        self._flags = DONT_WAIT
+        self.flags = DONT_WAIT  # of receiving and sending
+        sock.settimeout(None)  # a connector may have set a default
         self.set_deadline(HEAD_SECONDS)
         self.method = self.target = ""
         self.log: dict[str, str] = {}  # for the end of the log line: command, error_code, undelivered
@@ -1279,14 +1271,6 @@ class Connection:
 
     def pass_turn(self) -> None:
         self.server.pass_turn(self)
-
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        self.pass_turn()
-        tls = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
-        self.sock = tls  # which the server closes if it stops in the meantime
-        self._flags = ()
-        tls.settimeout(HEAD_SECONDS)
-        tls.do_handshake()
 
     def set_deadline(self, seconds: float) -> None:
         """Have receiving and sending end after this time, in however many pieces they are done."""
@@ -1302,9 +1286,9 @@ class Connection:
         seconds = self._deadline - time.monotonic()
         if seconds <= 0:
             raise socket.timeout  # the class that sockets raise, on 3.9 too
-        if self._flags:
+        if self.flags:
             with suppress(BlockingIOError):
-                return operation(argument, *self._flags)
+                return operation(argument, *self.flags)
         self.pass_turn()
         self.sock.settimeout(seconds)
         try:
@@ -1322,10 +1306,12 @@ class Connection:
             response = response_from_error(error)
             status, headers = response.status_and_headers()
             body = b"" if self.method == "HEAD" else response.body
+            self.log["error_code"] = error.error_code
         self.send(status, headers, body)
-        if (self._body_left or self._received) and "undelivered" not in self.log:
+        if "undelivered" not in self.log:
             with suppress(OSError):  # a client that is gone has its response, or will never have it
-                self.discard_rest()
+                if self._body_left or self._received or (self.flags and self.sock.recv(1, *self.flags)):
+                    self.discard_rest()
 
     def receive_head(self) -> bytes:
         """Return the request line and the headers, or nothing if none come; raise `ProxyError`, 414 or 431."""
@@ -1424,9 +1410,10 @@ class Connection:
                 self._send_all(body)
         except OSError as error:
             self.log["undelivered"] = f"undelivered:{type(error).__name__}"
+        path = self.target.partition("?")[0].encode("latin-1").decode(errors="replace")
         fields = {
             "method": self.method or "-",
-            "path": self.target.partition("?")[0] if self.target.startswith("/") else "-",
+            "path": path if path.startswith("/") else "-",
             "status": int(status[:3]),
             "bytes": len(body),
             "milliseconds": round((time.perf_counter() - self.started) * 1000, 1),
@@ -1443,10 +1430,10 @@ class Connection:
 
     def _end_sending(self) -> None:
         """Tell the client that nothing more comes, over TLS with close_notify (RFC 8446 section 6.1)."""
-        if self.server.tls:
+        if hasattr(self.sock, "unwrap"):
             self.sock.settimeout(0)
             with suppress(OSError, ValueError):  # the client has not said the same: it is not waited for
-                self.sock.unwrap()  # type: ignore[attr-defined]
+                self.sock.unwrap()
         socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would go on in plain text
 
 
@@ -1515,7 +1502,10 @@ class Server:
                 self._waiting_threads -= 1
                 self._turn.release()
             else:
-                threading.Thread(target=self.accept_and_handle, daemon=True).start()
+                try:
+                    threading.Thread(target=self.accept_and_handle, daemon=True).start()
+                except RuntimeError:  # there are too many: this one keeps the turn
+                    return
             self._holder = None
 
     def watch(self) -> None:
@@ -1526,8 +1516,7 @@ class Server:
             time.sleep(TURN_SECONDS)
             if connection is not None:
                 last_activity = time.monotonic()
-                with suppress(RuntimeError):  # no thread can be started
-                    self.pass_turn(connection)
+                self.pass_turn(connection)
             elif time.monotonic() > last_activity + 1:
                 self._is_active.clear()
                 if self._holder is None:
@@ -1544,12 +1533,14 @@ class Server:
                 self._left_to_accept -= 1
             try:
                 connection = Connection(self, *self._listener.accept())
+            except socket.timeout:
+                continue
             except OSError as error:
                 if self.is_stopping:
                     break
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    logger.error("no connection can be accepted: %s", error.strerror)
-                    time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
+                logger.error("no connection can be accepted: %s", error.strerror)
+                self.make_room()
+                time.sleep(POLL_SECONDS)  # the connection still waits, and would be tried again at once
                 continue
             self._connections[connection] = None
             return connection
@@ -1560,7 +1551,10 @@ class Server:
         return None
 
     def abandon(self) -> None:
-        """In a child process that a command forks: hold neither the port nor the connections."""
+        """In a child process that a command forks: hold neither the port nor the connections, and no lock."""
+        global write_lock
+        write_lock = threading.Lock()
+        self._lock = threading.Lock()
         self.is_stopping = True
         self._left_to_accept = 0
         self._listener.close()
@@ -1578,15 +1572,15 @@ class Server:
         try:
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
             if self.tls:
-                connection.start_tls(self.tls)
+                import_part("spiffproxy_tls").start(connection, self.tls)
             connection.handle()
         except OSError as error:
             logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
         except Exception as error:
             log_frames(error, "the server raised %s", type(error).__name__)
         finally:
-            connection.close()
             del self._connections[connection]
+            connection.close()
 
     def drain(self) -> None:
         """Accept nothing more, and wait until every connection with a request has its response."""
@@ -1639,8 +1633,8 @@ def serve(proxy: Proxy) -> int:
     for target in (server.accept_and_handle, server.watch):
         threading.Thread(target=target, daemon=True).start()
     first = os.read(signals, 1)
+    threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()  # first: the log may be stuck
     logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", STOP_SECONDS)
-    threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()
     server.drain()
     logger.info("stopped")
     return 0
@@ -1652,8 +1646,9 @@ def force_exit(signals: int, first: bytes) -> None:
     while select.select([signals], [], [], max(started + STOP_SECONDS - time.monotonic(), 0))[0]:
         if os.read(signals, 1) != first or time.monotonic() > started + 1:
             break
-    logger.warning("stopped before everything was done")
-    logging.shutdown()
+    message = threading.Thread(target=logger.warning, args=("stopped before everything was done",), daemon=True)
+    message.start()
+    message.join(1)  # the log may be stuck
     os._exit(1)
 
 

@@ -232,5 +232,6 @@ def find_hooked_packages() -> set[str]:
     """Return the packages that import hooks find, by the metadata of what is installed."""
     names: set[str] = set()
     for distribution in distributions():
+        names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None where the metadata is damaged
         names.update((distribution.read_text("top_level.txt") or "").split())
     return {name for name in names if name.startswith("connector_") and is_installed(name)}

@@ -7,15 +7,14 @@ import sys
 import threading
 import time
 
-from spiffproxy import log_frames, write_line
+from spiffproxy import write_line
+
+MAX_LINE = 8 * 1024  # characters that are kept until the line ends
 
 
 def capture_output() -> None:
-    """Write what is printed, and warnings, as lines of the log; an exception that nobody handles without its text."""
+    """Write what is printed, warnings included, as lines of the log."""
     sys.stdout = sys.stderr = LineStream()
-    sys.unraisablehook = lambda failure: log_frames(
-        failure.exc_value or failure.exc_type(), "%s in %r", failure.exc_type.__name__, failure.object
-    )
 
 
 class LineStream(io.TextIOBase):
@@ -27,8 +26,14 @@ class LineStream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return 2  # where a child process writes to
+
     def write(self, text: str) -> int:
         *lines, rest = (getattr(self._local, "rest", "") + text).split("\n")
+        if len(rest) > MAX_LINE:
+            lines.append(rest)
+            rest = ""
         self._local.rest = rest
         for line in lines:
             write_line("json", time.time(), "INFO", line)

@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from spiffproxy import ProxyError, SettingError, Settings, import_part, read_integer, read_string
 
@@ -54,8 +55,7 @@ def check_settings(settings: Settings) -> list[str]:
     check_ca_bundle(values)
     if "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS" in values:
         check_allowed_hosts(str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
-    if settings.public_url or settings.auth_redirect_urls:
-        import_part("spiffproxy_sign_in").check_settings(settings)
+    check_sign_in_urls(settings)
     return find_misspelled(values)
 
 
@@ -119,11 +119,16 @@ def is_domain_or_address(text: str) -> bool:
 
 
 def check_url(values: Mapping[str, Any], name: str) -> None:
+    """Messages do not repeat the URL of an author's own connector: it may be one whose query is a secret."""
     text = read_string(values, name)
     if not text:
         return
-    if "@" in text:
-        raise SettingError(f"{name} has a user or a password, or another @; write a URL without")
+    if name[len(PREFIX) :] not in SETTING_NAMES:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", text):
+            raise SettingError(f"{name} is not a URL such as https://host/path")
+        return
+    if "@" in text or "?" in text:
+        raise SettingError(f"{name} has a user, a password or a query; write a URL without")
     match = URL.fullmatch(text)
     if not match or int(match["port"] or "1") not in range(1, 65536):
         raise SettingError(f"{name} is {text!r}; it takes a URL such as https://host or http://host:8080/path")
@@ -158,3 +163,49 @@ def check_allowed_hosts(text: str) -> None:
         raise
     except Exception as error:  # RequestError, whose message names the setting
         raise SettingError(str(error)) from None
+
+
+# --- The URLs of signing in ---
+
+
+class UrlPrefix(NamedTuple):
+    """A URL that stands for all that is below its path."""
+
+    scheme: str
+    host: str
+    port: int
+    segments: tuple[str, ...]
+
+    def contains(self, other: UrlPrefix) -> bool:
+        same_origin = self[:3] == other[:3]
+        return same_origin and other.segments[: len(self.segments)] == self.segments
+
+
+def parse_url_prefix(url: str) -> UrlPrefix:
+    """Raise ValueError for what is not an http or https URL, or what other software might read differently."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
+        raise ValueError("it has user information, a backslash, .., a blank or another odd character")
+    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
+    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
+        raise ValueError("it is no http or https URL")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    segments = parts.path.rstrip("/").split("/")[1:]
+    return UrlPrefix(parts.scheme, parts.hostname or "", port, tuple(unquote(segment) for segment in segments))
+
+
+def check_sign_in_urls(settings: Settings) -> None:
+    if settings.public_url:
+        read_url_prefix("CONNECTOR_PROXY_PUBLIC_URL", settings.public_url)
+    for url in settings.auth_redirect_urls:
+        read_url_prefix("CONNECTOR_PROXY_AUTH_REDIRECT_URLS", url)
+
+
+def read_url_prefix(name: str, url: str) -> UrlPrefix:
+    try:
+        if re.search("[?#;]", url):
+            raise ValueError("it has more than scheme, host, port and path")
+        return parse_url_prefix(url)
+    except ValueError as error:
+        raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None

@@ -19,14 +19,17 @@ import html
 import json
 import os
 import re
+import threading
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Callable
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from wsgiref.util import application_uri
 
 from spiffproxy_http import Client, RequestError
 from spiffproxy_http.oauth2 import App, provider_error, read_app, request_token_set
+from spiffproxy_settings import parse_url_prefix, read_url_prefix
 
 from spiffproxy import (
     Entry,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 SIGN_IN_SECONDS = 600  # for a person
 TOKEN_SECONDS = 20  # for the token endpoint
+places = threading.BoundedSemaphore(32)  # for requests at once; see MAX_CONNECTIONS and MAX_RUNNING_COMMANDS
 MAX_COOKIE_BYTES = 3800  # of its value (RFC 6265 section 6.1: 4096 bytes with its name and attributes)
 AGAIN = "Begin again where you began to sign in."
 
@@ -72,7 +76,8 @@ def show_errors(
 ) -> Response:
     """Return a refusal as JSON, or as a short page if a browser asks."""
     try:
-        return answer(proxy.connectors.load_entry("auths", auth_id), environ, proxy.settings)
+        with acquire_place():
+            return answer(load_auth(proxy, auth_id), environ, proxy.settings)
     except ProxyError as error:
         response = response_from_error(error)
         if "text/html" not in environ.get("HTTP_ACCEPT", "").lower():
@@ -83,6 +88,28 @@ def show_errors(
         )
         body = page.encode("ascii", "xmlcharrefreplace")  # a message may have half of a surrogate pair
         return response._replace(body=body, content_type="text/html; charset=utf-8")
+
+
+@contextmanager
+def acquire_place() -> Iterator[None]:
+    """Bound the requests at once: they need no key, and must leave connections for those that do."""
+    if not places.acquire(blocking=False):
+        raise ProxyError(503, "too_busy", "Too many people are signing in at once; try again.", {"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def load_auth(proxy: Proxy, auth_id: str) -> Entry:
+    """Return an authentication; if there is a key, those without it learn nothing of the connectors."""
+    try:
+        return proxy.connectors.load_entry("auths", auth_id)
+    except ProxyError as error:
+        if proxy.settings.api_keys:
+            message = "There is no such authentication, or it cannot be used now. GET /v1/auths lists what there is."
+            raise ProxyError(error.status, error.error_code, message) from None
+        raise
 
 
 def send_to_provider(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Response:
@@ -123,53 +150,6 @@ def send_back(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Res
     app = describe_app(entry, settings.config)
     token_set = fetch_token_set(app, query["code"], callback, verifier, settings.config)
     return redirect(redirect_url, {"response": json.dumps(token_set)}, make_cookie(state, "", callback, 0))
-
-
-# --- Settings and URLs --------------------------------------------------------------------------------------------
-
-
-class UrlPrefix(NamedTuple):
-    """A URL that stands for all that is below its path."""
-
-    scheme: str
-    host: str
-    port: int
-    segments: tuple[str, ...]
-
-    def contains(self, other: UrlPrefix) -> bool:
-        same_origin = self[:3] == other[:3]
-        return same_origin and other.segments[: len(self.segments)] == self.segments
-
-
-def parse_url_prefix(url: str) -> UrlPrefix:
-    """Raise ValueError for what is not an http or https URL, or what other software might read differently."""
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
-        raise ValueError("it has user information, a backslash, .., a blank or another odd character")
-    host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
-    if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
-        raise ValueError("it is no http or https URL")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    segments = parts.path.rstrip("/").split("/")[1:]
-    return UrlPrefix(parts.scheme, parts.hostname or "", port, tuple(unquote(segment) for segment in segments))
-
-
-def check_settings(settings: Settings) -> None:
-    """Raise SettingError for a URL that cannot be used."""
-    if settings.public_url:
-        read_url_prefix("CONNECTOR_PROXY_PUBLIC_URL", settings.public_url)
-    for url in settings.auth_redirect_urls:
-        read_url_prefix("CONNECTOR_PROXY_AUTH_REDIRECT_URLS", url)
-
-
-def read_url_prefix(name: str, url: str) -> UrlPrefix:
-    try:
-        if re.search("[?#;]", url):
-            raise ValueError("it has more than scheme, host, port and path")
-        return parse_url_prefix(url)
-    except ValueError as error:
-        raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None
 
 
 # --- What the connector and the request tell ----------------------------------------------------------------------

@@ -100,12 +100,19 @@ def test_a_missing_part_is_named_on_the_command_line(copy_module, arguments, par
     assert run_proxy("list", module=module).returncode == 0
 
 
+def test_a_missing_part_that_a_setting_needs_is_named(copy_module):
+    module = copy_module("spiffproxy_cors.py")
+    ended = run_proxy("serve", "--port", "0", module=module, CONNECTOR_PROXY_CORS_ORIGINS="https://arena.example")
+    assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_cors.py')}\n")
+    assert run_proxy("list", module=module).returncode == 0
+
+
 def test_a_part_that_another_part_needs_is_named(copy_module):
-    """Signing in needs the HTTP client."""
+    """The hosts that may be called are read with the HTTP client."""
     ended = run_proxy(
         "list",
         module=copy_module("spiffproxy_http"),
-        CONNECTOR_PROXY_AUTH_REDIRECT_URLS="https://arena.example",
+        CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS="api.example",
     )
     assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_http')}\n")
 
@@ -121,7 +128,7 @@ def test_a_part_that_is_broken_is_not_called_missing(copy_module):
 def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
-    tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py"}
+    tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     assert set(PARTS) == tested
 
 

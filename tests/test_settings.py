@@ -197,11 +197,11 @@ def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
         ("S3_URL", "https://", "is 'https://'; it takes a URL"),
         ("S3_URL", "https://host:port", "is 'https://host:port'; it takes a URL"),
         ("S3_URL", "https://host:99999", "is 'https://host:99999'; it takes a URL"),
-        ("COINGECKO_URL", "https://host?key=1", "it takes a URL"),
+        ("COINGECKO_URL", "https://host?key=s3cret", "has a user, a password or a query; write a URL without"),
         ("XERO_URL", "https://host/a b", "it takes a URL"),
         ("XERO_IDENTITY_URL", "https://host#a", "it takes a URL"),
-        ("OTHER_URL", "host", "is 'host'; it takes a URL"),
-        ("S3_URL", "https://user:s3cret@host", "has a user or a password, or another @; write a URL without"),
+        ("OTHER_URL", "s3cret", "is not a URL such as https://host/path"),
+        ("S3_URL", "https://user:s3cret@host", "has a user, a password or a query; write a URL without"),
         ("HTTP_TIMEOUT", "soon", "is 'soon'; it takes a number of seconds above 0"),
         ("OTHER_TIMEOUT", "0", "is '0'; it takes a number of seconds above 0"),
         ("OTHER_MAX_BYTES", "1k", "is '1k'; it takes a whole number from 1 to "),
@@ -232,6 +232,8 @@ def test_what_a_connector_could_not_use_is_refused_at_the_start(imports, name, v
         ("SMTP_HELO_NAME", "proxy.example.org"),
         ("SMTP_HELO_NAME", "[IPv6:2001:db8::1]"),
         ("S3_URL", ""),
+        ("OTHER_URL", "https://hooks.example/a?sig=s3cret"),
+        ("OTHER_URL", "postgresql://user:s3cret@host/database"),
     ],
 )
 def test_what_a_connector_can_use(imports, name, value):

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import re
+import threading
 import zlib
 from urllib.parse import parse_qs, parse_qsl, quote, unquote_plus, urlencode, urlsplit
 
@@ -1091,3 +1092,31 @@ def test_a_message_that_cannot_be_encoded_is_a_page_nonetheless(write_connector,
         f"/v1/auth/{name}/SignIn?redirect_url=http://127.0.0.1/", headers={"Accept": "text/html"}, status=500
     )
     assert "&#55296;" in answer.text
+
+
+# --- requests without a key ---
+
+
+def test_with_a_key_nobody_without_it_learns_of_the_connectors(make_app):
+    """Neither their names, nor why one is broken; without a key the message says what there is."""
+    paths = {"nobody/SignIn": 404, "example/Nothing": 404, "broken/SignIn": 503}
+    for path, status in paths.items():
+        answer = make_app(API_KEY="k").get(f"/v1/auth/{path}", status=status)
+        code = "auth_not_found" if status == 404 else "connector_unavailable"
+        words = "^There is no such authentication, or it cannot be used now. GET /v1/auths lists what there is.$"
+        assert answer.json == error_reply(code, words)
+    assert "there are: OldSignIn, SignIn" in make_app().get("/v1/auth/example/Nothing", status=404).text
+
+
+def test_sign_ins_at_once_are_bounded(make_app, monkeypatch):
+    """They need no key, and must leave connections for requests that do."""
+    make_app().get("/v1/auth/nobody/SignIn", status=404)
+    monkeypatch.setattr("spiffproxy_sign_in.places", threading.BoundedSemaphore(1))
+    app = make_app(AUTH_REDIRECT_URLS=ARENA)
+    import spiffproxy_sign_in
+
+    with spiffproxy_sign_in.acquire_place():
+        answer = app.get("/v1/auth/example/SignIn", status=503)
+        assert answer.json == error_reply("too_busy", "Too many people are signing in at once; try again.")
+        assert answer.headers["Retry-After"] == "1"
+    app.get("/v1/auth/example/SignIn", status=400)

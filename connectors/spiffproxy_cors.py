@@ -1,0 +1,37 @@
+"""CORS: pages of other origins that may call the proxy. Imported when CONNECTOR_PROXY_CORS_ORIGINS is set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spiffproxy import Response, SettingError, read_list
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment  # novm
+
+    from spiffproxy import HeaderList
+
+
+def read_origins(values: Mapping[str, Any]) -> set[str]:
+    name = "CONNECTOR_PROXY_CORS_ORIGINS"
+    origins = read_list(values, name)
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin, re.IGNORECASE):
+            raise SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
+    return {origin.lower() for origin in origins}
+
+
+def cors_headers(listed: set[str], environ: WSGIEnvironment, response: Response) -> HeaderList:
+    """Return what lets pages of the listed origins read a response below `/v1/`, and caches keep it from others."""
+    if not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
+        return []
+    headers = [("Vary", "Origin")]
+    origin = environ.get("HTTP_ORIGIN", "")
+    if origin.lower() in listed or ("*" in listed and re.fullmatch("[!-~]+", origin)):
+        headers.append(("Access-Control-Allow-Origin", origin))
+        if environ["REQUEST_METHOD"] == "OPTIONS" and "Allow" in response.headers:
+            headers.append(("Access-Control-Allow-Methods", response.headers["Allow"]))
+            headers.append(("Access-Control-Allow-Headers", "Content-Type, Spiff-Connector-Proxy-Api-Key"))
+    return headers
