@@ -30,7 +30,7 @@ Authentications
   xero/OAuth()
 
 Lacking
-  connector_postgres needs psycopg, which is not installed: pip install 'spiffproxy[postgres]'
+  connector_postgres needs psycopg, which is not installed: python3 -m pip install --target FOLDER 'psycopg[binary]>=3.2', then start the proxy with --connectors FOLDER
 
 Broken
   connector_broken: RuntimeError: broken on purpose

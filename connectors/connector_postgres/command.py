@@ -1,20 +1,16 @@
-"""What the commands share: a statement is made, run, and its outcome told."""
+"""What the commands share: a statement is made and run, and its outcome becomes the result."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_postgres import requires
-from connector_postgres.errors import ERRORS, PostgresError
-
-if TYPE_CHECKING:
-    from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorProxyResponseDict
-
-    from connector_postgres.statements import Statement
+from connector_postgres.errors import ERRORS, PostgresError, refuse
+from connector_postgres.statements import Statement, quote_all
 
 
 class PostgresCommand(ConnectorCommand):
@@ -25,28 +21,22 @@ class PostgresCommand(ConnectorCommand):
 
     @abstractmethod
     def make_statement(self) -> Statement:
-        """Return what is to be run; raise `PostgresError`."""
+        """Return the statement to run; raise `PostgresError`."""
 
-    def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
-        """Return the rows, or how many were changed, and an `http_status` by which SpiffArena knows what to do."""
+    def execute(self, config: Any, task_data: Any) -> Any:
+        """Return rows, or how many were changed, and an `http_status` by which SpiffArena knows what to do."""
         body: Any = {}
-        status = 200
-        error: CommandErrorDict | None = None
+        status, error = 200, None
         try:
             body = self._run(self.make_statement(), config)
         except PostgresError as failure:
             status = failure.status
             error = {"error_code": failure.error_code, "message": str(failure)}
-        return {
-            "command_response": {"body": body, "mimetype": "application/json", "http_status": status},
-            "command_response_version": 2,
-            "error": error,
-            "spiff__logs": [],
-        }
+        response = {"body": body, "mimetype": "application/json", "http_status": status}
+        return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": []}
 
     def _run(self, statement: Statement, config: Any) -> Any:
-        try:
-            # not before a command runs: the connector is listed where psycopg is not, or has no libpq
+        try:  # only when a command runs: the connector is listed without psycopg, and without libpq
             from connector_postgres.session import Session
         except ImportError:
             message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
@@ -56,8 +46,16 @@ class PostgresCommand(ConnectorCommand):
 
 @dataclass(repr=False)
 class TableCommand(PostgresCommand):
-    """What most commands take."""
+    """The parameters of most commands."""
 
     database_connection_str: str
     table_name: str
     schema: Any
+
+    def make_change(self, sql: str, rows: list[list[Any]]) -> Statement:
+        """Return a statement whose result is the number of rows, or the columns in `returning`."""
+        as_objects, returning = self.schema.get("as_objects", False), self.schema.get("returning")
+        if as_objects and not returning:
+            raise refuse('schema\'s as_objects needs returning, a list of columns or ["*"]')
+        clause = f" RETURNING {quote_all(returning, star=True)}" if returning else ""
+        return Statement(sql + clause, rows, fetches=bool(returning), as_objects=as_objects)

@@ -1,10 +1,8 @@
-"""One place makes a connection, one runs SQL, one says what went wrong."""
+"""Run one statement within a deadline, and translate what went wrong."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
 import socket
 import threading
 import time
@@ -12,54 +10,50 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import RawCursor, errors, generators  # psycopg 3.1 has no RawCursor
+from psycopg import errors, generators
+from psycopg.pq import ExecStatus, TransactionStatus
 
-from connector_postgres.errors import ERRORS, PostgresError, refuse
-from connector_postgres.loaders import ADAPTERS
-from connector_postgres.values import guess_type, to_postgres
+from connector_postgres.connection import connect, explain_refusal
+from connector_postgres.errors import ERRORS, PostgresError, describe_sqlstate, refuse
+from connector_postgres.values import find_types, guess, register_arrays, to_parameter
 
 if TYPE_CHECKING:
     from connector_postgres.statements import Statement
 
-_SECONDS = 40  # for a command; SpiffArena waits 45
-_MAX_BYTES = 64 * 1024**2
-_MAX_VALUES = 65535  # as PostgreSQL has it
-_FIRST_OWN_TYPE = 16384  # FirstNormalObjectId: those below are PostgreSQL's
-_VALUE_BYTES = 64  # what a value takes in memory, beside its text
-_SETTINGS = (
-    # the role may have a shorter one
-    "SELECT set_config(name, least({}, nullif(setting::int, 0))::text, true) FROM pg_catalog.pg_settings "
-    "WHERE name = 'statement_timeout'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'; "
-    "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1"
-)
-# of a refused connection there is nothing but libpq's text, which names host, user and database, and is not shown
-_REFUSALS = {
-    "password|pgpass": "InvalidPassword",
-    "timeout": "ConnectTimeout",
-    "too many|connection slots|the database system is": "CannotConnectNow",
-    "authentication|pg_hba|does not exist|not permitted": "InvalidAuthorizationSpecification",
-}
-# the detail of others is the whole row, or nothing new
-_DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
-_TRANSIENT = ("08", "40", "53", "57", "58")  # classes of SQLSTATE (PostgreSQL's appendix A)
+SECONDS = 40  # for a command; SpiffArena waits 45
+MAX_BYTES = 64 * 1024**2
+MAX_VALUES = 65535  # of PostgreSQL's protocol
+BATCH = 500  # rows inserted between two checks of the size
+VALUE_BYTES = 64  # what a value takes in memory, beside its text
+# the role may have a shorter timeout
+SETTINGS = """SELECT set_config(name, coalesce(value, least({milliseconds}, nullif(setting::int, 0))::text), {is_local})
+FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
+    ('extra_float_digits', '1'), ('statement_timeout', NULL)) AS own (own, value) ON own = lower(name)"""
+COPY = "COPY sends or reads data outside of a result, which no command can do. Use SelectValues or InsertValues."
+LATE = {"connect": "ConnectTimeout", "work": "StatementTimeout", "commit": "OutcomeUnknown"}
+# the detail of other errors is the whole row, or nothing new
+DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
+NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
 
 
 class Session:
     """A connection for one statement, within the time.
 
-    The work is done in a thread that can be left behind: a look-up of a name, and a server that is silent, know no
-    deadline. It has ended by then, or finds its connection cut.
+    A thread does the work, which is left behind at the deadline: a look-up of a name, and a server that is silent,
+    know no deadline. Then its connection is cut.
     """
 
     def __init__(self, conninfo: Any, config: Any) -> None:
-        seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or _SECONDS)
-        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or _MAX_BYTES)
+        seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or SECONDS)
+        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_BYTES)
         self._deadline = time.monotonic() + seconds
         self._conninfo = conninfo
         self._stage = "connect"  # then "work", then "commit"
         self._is_over = False
-        self._socket: socket.socket | None = None
+        self._peer: socket.socket | None = None
         self._outcome: list[Any] = []  # the body of the result, or an exception
+        self._rows: list[Any] = []
+        self._size = 0
 
     def run(self, statement: Statement) -> Any:
         """Return rows, or what was changed; raise `PostgresError`."""
@@ -68,151 +62,171 @@ class Session:
         thread.join(self._left())
         self._is_over = True
         if not self._outcome:
-            self._cut()
-            raise _refuse_late(self._stage)  # which is looked at when nothing more can be sent
+            if self._peer:
+                with suppress(OSError):  # closed already
+                    self._peer.shutdown(socket.SHUT_RDWR)
+            raise PostgresError(LATE[self._stage])  # the stage when nothing more can be sent
         outcome = self._outcome[0]
         if isinstance(outcome, BaseException):
-            raise self._translate(outcome) from None
+            raise self._translate(outcome, statement) from None
         return outcome
 
     def _left(self) -> float:
         return max(self._deadline - time.monotonic(), 0)
 
-    def _cut(self) -> None:
-        if self._socket:
-            with suppress(OSError):  # closed already
-                self._socket.shutdown(socket.SHUT_RDWR)
-
     def _work(self, statement: Statement) -> None:
         try:
-            with closing(self._connect()) as connection, self._take_socket(connection):
-                if self._is_over:  # nobody waits any more
-                    return
-                body = self._execute(connection, statement)
-                self._stage = "commit"
-                connection.commit()  # else it is undone
-                self._outcome.append(body)
-        except BaseException as error:  # is raised where it is waited for
+            with closing(connect(self._conninfo, self._left())) as connection:
+                self._peer = connection.peer
+                if not self._is_over:  # else nobody waits any more
+                    self._outcome.append(self._run(connection, statement))
+        except BaseException as error:  # is raised in the thread that waits
             self._outcome.append(error)
 
-    def _connect(self) -> Any:
-        try:
-            given = psycopg.conninfo.conninfo_to_dict(self._conninfo)
-        except Exception:  # its text quotes the string
-            write = "postgresql://user:password@host/database"
-            raise refuse(f"database_connection_str is no connection string of PostgreSQL's; write {write}") from None
-        hosts = str(given.get("host")).count(",") + 1
-        seconds = math.ceil(self._left() / hosts)  # of one that is silent, so that the next has its turn
-        return psycopg.connect(
-            **{"connect_timeout": max(seconds, 2), **given, "client_encoding": "UTF8"},  # 1 is 2, to libpq
-            context=ADAPTERS,
-            cursor_factory=RawCursor,
-            prepare_threshold=None,  # which PgBouncer would not like
-        )
-
-    def _take_socket(self, connection: Any) -> socket.socket:
-        self._socket = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+    def _run(self, connection: Any, statement: Statement) -> Any:
+        # 1. settings; outside of a transaction they are the session's
         self._stage = "work"
-        return self._socket
+        self._configure(connection, is_local=not statement.autocommit)
+        # 2. what the statement's places and columns are
+        described = describe(connection, statement)
+        places = [described.param_type(number) for number in range(described.nparams)]
+        columns = [described.ftype(number) for number in range(described.nfields)]
+        kinds = find_types(connection, [*places, *columns])
+        rows = [list(map(to_parameter, row, kinds)) for row in statement.rows]
+        for oid, kind in zip(columns, kinds[len(places) :]):
+            register_arrays(connection, oid, kind)
+        names = read_names(described) if statement.as_objects else []
+        # 3. run it
+        connection.limit = self._max_bytes * 3 // 2 + 2**20  # bytes arrive as hex digits, more than those of base64
+        if statement.autocommit:
+            connection.commit()
+            connection.autocommit = True
+            self._stage = "commit"
+        try:
+            count = self._execute(connection, statement, rows, names, returns=bool(columns))
+        finally:
+            if statement.autocommit:  # behind a pooler, the session is another client's next
+                with suppress(psycopg.Error, PostgresError):
+                    connection.execute("RESET ALL")
+        # 4. keep it
+        self._stage = "commit"
+        connection.commit()
+        if columns and statement.fetches:
+            return self._rows
+        return {"result": f"{count} rows affected" if count >= 0 else "ok"}
 
-    def _execute(self, connection: Any, statement: Statement) -> Any:
+    def _configure(self, connection: Any, *, is_local: bool) -> None:
+        try:
+            connection.execute(SETTINGS.format(milliseconds=max(int(self._left() * 900), 1), is_local=is_local))
+        except psycopg.Error as error:
+            if not error.sqlstate:
+                raise
+            raise explain_refusal(error.sqlstate, str(error)) from None  # a pooler says only now that it has no server
+
+    def _execute(self, connection: Any, statement: Statement, rows: Any, names: list[str], *, returns: bool) -> int:
+        """Run the statement for each row of values, and return the number of rows that it returned or changed."""
         cursor = connection.cursor()
-        # a little less than is left, for what PostgreSQL says of it is clearer than a connection that was cut
-        cursor.execute(_SETTINGS.format(max(int(self._left() * 900), 1)))
-        first = statement.rows[0] if statement.rows else []
-        if len(first) > _MAX_VALUES:
-            raise refuse(f"A statement takes {_MAX_VALUES} values, and not {len(first)}")
-        described = _describe(connection, statement.sql, [guess_type(value) for value in first])
-        types = [described.param_type(number) for number in range(described.nparams)]
-        if statement.rows and len(first) != len(types):
-            raise refuse(f"schema's sql has places for {len(types)} values, and values has {len(first)}")
-        types = _find_base_types(connection, types)
-        rows = [list(map(to_postgres, row, types)) for row in statement.rows]
-        if described.nfields:
-            return self._fetch(cursor.stream(statement.sql, rows[0] or None), fetches=statement.fetches)
-        if len(rows) == 1:
-            cursor.execute(statement.sql, rows[0] or None)
+        count = 0
+        if len(rows) == 1 and returns:
+            for row in cursor.stream(statement.sql, rows[0] or None):
+                count += 1
+                connection.received = 0
+                self._keep(row, names, statement)
+        elif len(rows) == 1:
+            execute(cursor, statement.sql, rows[0] or None)
+            count = cursor.rowcount
         else:
-            cursor.executemany(statement.sql, rows)
-        return _count(cursor.rowcount)
+            for start in range(0, len(rows), BATCH):
+                connection.received = 0
+                cursor.executemany(statement.sql, rows[start : start + BATCH], returning=returns)
+                count += cursor.rowcount
+                for row in list_rows(cursor) if returns else ():
+                    self._keep(row, names, statement)
+        return count
 
-    def _fetch(self, stream: Any, *, fetches: bool) -> Any:
-        """Read row by row: a query of millions is not to fill the memory of the proxy."""
-        rows: list[Any] = []
-        size = count = 0
-        for row in stream:
-            count += 1
-            if fetches:
-                rows.append(row)
-                size += len(json.dumps(row)) + _VALUE_BYTES * (len(row) + 1)
-            if size > self._max_bytes:
-                message = f"After {count} rows the answer is larger than {self._max_bytes} bytes, which is all that the"
-                raise PostgresError("ResponseTooLarge", f"{message} proxy takes; ask for less, as by LIMIT in DoSQL")
-        return rows if fetches else _count(count)
+    def _keep(self, row: Any, names: list[str], statement: Statement) -> None:
+        if statement.fetches:
+            self._rows.append(dict(zip(names, row)) if names else list(row))
+            self._size += len(json.dumps(self._rows[-1])) + VALUE_BYTES * (len(row) + 1)
+        if self._size > self._max_bytes:
+            message = f"After {len(self._rows)} rows the result is larger than the {self._max_bytes} bytes that the"
+            raise PostgresError("ResponseTooLarge", f"{message} proxy allows. Ask for less, as by limit")
 
-    def _translate(self, error: BaseException) -> BaseException:
+    def _translate(self, error: BaseException, statement: Statement) -> BaseException:
+        """Return the `PostgresError` for an exception of the thread."""
         if isinstance(error, UnicodeError):
-            return refuse("A text has half of a character, which cannot be written as UTF-8")
+            return refuse("A string has half of a character, which cannot be written as UTF-8")
         if isinstance(error, RecursionError):
             return refuse("A value is nested too deeply")
         if not isinstance(error, psycopg.Error):
             return error
-        if self._stage == "connect":
-            return _refuse_connection(str(error))
         is_lost = not error.sqlstate and isinstance(error, psycopg.OperationalError)
-        if self._stage == "commit" and (is_lost or str(error.sqlstate).startswith(("08", "57"))):
-            return PostgresError("OutcomeUnknown")
-        return PostgresError("ConnectionFailed") if is_lost else _refuse_statement(error)
+        failure = PostgresError("ConnectionFailed") if is_lost else explain_statement(error, statement)
+        is_cut = is_lost or str(error.sqlstate).startswith(("08", "57"))
+        # without a transaction a part may have been kept, which SpiffArena must not do again
+        if self._stage == "commit" and (is_cut or (statement.autocommit and failure.status == 503)):
+            return PostgresError("OutcomeUnknown", f"{ERRORS['OutcomeUnknown']}: {failure}")
+        return failure
 
 
-def _describe(connection: Any, text: str, types: list[int]) -> Any:
-    """Ask PostgreSQL what the places are for, and whether there will be rows; it takes one statement, and no more."""
-    connection.pgconn.send_prepare(b"", text.encode(), types)
-    _check(connection)
+def describe(connection: Any, statement: Statement) -> Any:
+    """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
+    first = statement.rows[0] if statement.rows else []
+    if len(first) > MAX_VALUES:
+        raise refuse(f"A statement takes {MAX_VALUES} values at most, and not {len(first)}")
+    types = [guess(value)[0] if statement.guesses else 0 for value in first]
+    connection.pgconn.send_prepare(b"", statement.sql.encode(), types)
+    read_result(connection)
     connection.pgconn.send_describe_prepared(b"")
-    return _check(connection)
+    described = read_result(connection)
+    if statement.rows and len(first) != described.nparams:
+        raise refuse(f"schema's sql has places for {described.nparams} values, and values has {len(first)}")
+    return described
 
 
-def _find_base_types(connection: Any, types: list[int]) -> list[int]:
-    """Return the types with those in the place of domains that the domains are made of."""
-    own = [oid for oid in types if oid >= _FIRST_OWN_TYPE]
-    if not own:
-        return types
-    query = "SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE oid = ANY($1::oid[]) AND typbasetype <> 0"
-    bases = dict(connection.execute(query, [own]).fetchall())
-    return [bases.get(oid, oid) for oid in types]
-
-
-def _check(connection: Any) -> Any:
+def read_result(connection: Any) -> Any:
     # not pgconn.prepare(), which waits without letting other threads run
     (result,) = connection.wait(generators.execute(connection.pgconn))
-    if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+    if result.status != ExecStatus.COMMAND_OK:
         raise errors.error_from_result(result)
     return result
 
 
-def _count(rows: int) -> dict[str, str]:
-    return {"result": f"{rows} rows affected" if rows >= 0 else "ok"}
+def read_names(described: Any) -> list[str]:
+    names = [described.fname(number).decode() for number in range(described.nfields)]
+    for name in names:
+        if names.count(name) > 1:
+            raise refuse(f"as_objects: two columns are called {name}. Give each a name of its own, in DoSQL with AS")
+    return names
 
 
-def _refuse_late(stage: str) -> PostgresError:
-    return PostgresError({"connect": "ConnectTimeout", "work": "StatementTimeout", "commit": "OutcomeUnknown"}[stage])
+def list_rows(cursor: Any) -> Any:
+    yield from cursor.fetchall()
+    while cursor.nextset():
+        yield from cursor.fetchall()
 
 
-def _refuse_connection(text: str) -> PostgresError:
-    codes = (code for pattern, code in _REFUSALS.items() if re.search(pattern, text))
-    return PostgresError(next(codes, "ConnectionFailed"))
+def execute(cursor: Any, sql: str, row: Any) -> None:
+    try:
+        cursor.execute(sql, row)
+    except psycopg.ProgrammingError as error:
+        if not error.sqlstate and cursor.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            raise refuse(COPY) from None
+        raise
+    if cursor.pgresult.status == ExecStatus.EMPTY_QUERY:
+        raise refuse("schema's sql has no statement")
 
 
-def _refuse_statement(error: Any) -> PostgresError:
+def explain_statement(error: Any, statement: Statement) -> PostgresError:
     """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
     code, words = type(error).__name__, error.diag.message_primary
-    if not error.sqlstate:  # psycopg itself does
+    if not error.sqlstate:  # psycopg itself refuses
         return refuse(str(error))
     if code == "QueryCanceled":
         return PostgresError("StatementTimeout", words)
+    if error.sqlstate in NEEDS_AUTOCOMMIT and not statement.autocommit:
+        words = f'{words}. In DoSQL, add "autocommit": true to schema'
     if code not in ERRORS or code == "DatabaseError":
-        status = 503 if error.sqlstate.startswith(_TRANSIENT) else 400
-        return PostgresError("DatabaseError", f"SQLSTATE {error.sqlstate}: {words}", status)
-    detail = error.diag.message_detail if code in _DETAILED else None
+        return describe_sqlstate(error.sqlstate, words)
+    detail = error.diag.message_detail if code in DETAILED else None
     return PostgresError(code, ". ".join(filter(None, [words, detail, error.diag.message_hint])))

@@ -1,107 +1,120 @@
-"""The statements: what the author gives in `schema`, checked, with names quoted and a place for each value."""
+"""What the author gives in `schema`: its shape is checked, names are quoted, and each value has a place, as $1."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
 
 from connector_postgres.errors import refuse
-from connector_postgres.values import as_text
 
-_LIST_OPERATORS = {"IN": "= ANY", "NOT IN": "<> ALL"}
-_OPERATORS = {"=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE", *_LIST_OPERATORS}
-_NULL_TESTS = {"=": "IS NULL", "IS": "IS NULL", "!=": "IS NOT NULL", "<>": "IS NOT NULL", "IS NOT": "IS NOT NULL"}
-_PART = r'"(?:[^"]|"")+"|[^".]+'
+LIST_OPERATORS = {"IN": "= ANY", "NOT IN": "<> ALL"}
+OPERATORS = {"=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE", *LIST_OPERATORS}
+NULL_TESTS = {"=": "IS NULL", "IS": "IS NULL", "!=": "IS NOT NULL", "<>": "IS NOT NULL", "IS NOT": "IS NOT NULL"}
+PART = r'"(?:[^"]|"")+"|[^".]+'  # of the name of a table
 # a type cannot be bound: words, and numbers in brackets, as in numeric(10, 2)[] or timestamp(3) with time zone not null
-_TYPE = re.compile(r"[a-z_][a-z0-9_.]*([ ]+[a-z0-9_.]+|[ ]*\([0-9, ]*\)|[ ]*\[[0-9]*\])*", re.IGNORECASE)
-# as in psycopg: %s, %(name)s, and %% for a percent sign
-_PLACEHOLDER = re.compile(r"%(?:%|s|\(([^)]*)\)s)")
+TYPE = re.compile(r"[a-z_][a-z0-9_.]*([ ]+[a-z0-9_.]+|[ ]*\([0-9, ]*\)|[ ]*\[[0-9]*\])*", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"%(?:%|s|\(([^)]*)\)s)")  # as in psycopg: %s, %(name)s, and %% for a percent sign
 
 
 class Statement(NamedTuple):
-    """SQL with $1, $2, … for each value; it is run for every row, or for none."""
+    """SQL with $1, $2, … for each value; it runs once for each of `rows`."""
 
     sql: str
     rows: list[list[Any]] = [[]]  # noqa: RUF012 - nobody adds to it
-    fetches: bool = False
+    fetches: bool = False  # whether rows are the result, and not their number
+    as_objects: bool = False
+    autocommit: bool = False
+    guesses: bool = False  # whether a number has a type of its own, and not that of its column
 
 
-def do_sql(schema: Any) -> Statement:
-    _check_keys(schema, ["sql"], ["values", "fetch_results"])
-    sql, values, fetches = schema["sql"], schema.get("values"), schema.get("fetch_results", False)
-    if not isinstance(sql, str) or "\0" in sql:
-        raise refuse("schema's sql is no text of SQL")
-    if not isinstance(values, (list, dict, type(None))):
-        raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
-    sql, row = _number_placeholders(sql, values) if values else (sql, [])
-    return Statement(sql, [row], bool(fetches))
+# --- shapes ---
 
 
-def select_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, ["columns"], ["where"])
-    listed = ", ".join("*" if column == "*" else _quote(column) for column in _read_columns(schema, star=True))
-    where, values = _read_where(schema.get("where", []))
-    return Statement(f"SELECT {listed} FROM {_read_table(table_name)}{where}", [values], True)
+def is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
-def insert_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, ["columns", "values"], [])
-    columns, rows = _read_columns(schema), schema["values"]
-    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
-        raise refuse(f"schema's values is no list of rows, each a list of {len(columns)} values, one for each column")
-    listed = ", ".join(map(_quote, columns))
-    places = ", ".join(f"${number}" for number, _ in enumerate(columns, 1))
-    sql = f"INSERT INTO {_read_table(table_name)} ({listed}) VALUES ({places})"
-    return Statement(sql, [list(map(as_text, row)) for row in rows])
+def is_list_of(test: Any, value: Any) -> bool:
+    return isinstance(value, list) and all(map(test, value))
 
 
-def update_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, ["set"], ["where", "all_rows"])
-    changes = schema["set"]
-    if not isinstance(changes, dict) or not changes:
-        raise refuse("schema's set is no object with a value for each column that is to change")
-    listed = ", ".join(f"{_quote(_read_name(column, 'set'))} = ${number}" for number, column in enumerate(changes, 1))
-    where, values = _read_where(_read_rows(schema), len(changes))
-    sql = f"UPDATE {_read_table(table_name)} SET {listed}{where}"
-    return Statement(sql, [[*map(as_text, changes.values()), *values]])
+def is_names(value: Any) -> bool:
+    return bool(value) and is_list_of(is_name, value)
 
 
-def delete_values(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, [], ["where", "all_rows"])
-    where, values = _read_where(_read_rows(schema))
-    return Statement(f"DELETE FROM {_read_table(table_name)}{where}", [values])
+def is_count(value: Any) -> bool:  # 10 / 2 is 5.0 in a script
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**63 and value % 1 == 0
 
 
-def create_table(table_name: Any, schema: Any) -> Statement:
-    _check_keys(schema, ["column_definitions"], [])
-    definitions = schema["column_definitions"]
-    if not isinstance(definitions, list) or not all(isinstance(one, dict) for one in definitions):
-        raise refuse("schema's column_definitions is no list of objects, each with name and type")
-    for definition in definitions:
-        _check_keys(definition, ["name", "type"], [], "a column definition")
-        if not isinstance(definition["type"], str) or not _TYPE.fullmatch(definition["type"]):
-            raise refuse('a type is words, with numbers in brackets: "numeric(10, 2) not null"; DoSQL takes all others')
-    names = [_quote(_read_name(definition["name"], "column_definitions")) for definition in definitions]
-    listed = ", ".join(f"{name} {definition['type']}" for name, definition in zip(names, definitions))
-    return Statement(f"CREATE TABLE IF NOT EXISTS {_read_table(table_name)} ({listed})")
+def is_term(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and is_name(value[0]) and str(value[1]).upper() in ("ASC", "DESC")
 
 
-def drop_table(table_name: Any) -> Statement:
-    return Statement(f"DROP TABLE IF EXISTS {_read_table(table_name)}")
+NAMES = (is_names, "a list of columns' names")
+COUNT = (is_count, "a number of rows, such as 10")
+FLAG = (lambda value: isinstance(value, bool), "true or false")
+SHAPES: dict[str, Any] = {
+    "columns": NAMES,
+    "returning": NAMES,
+    "update": NAMES,
+    "limit": COUNT,
+    "offset": COUNT,
+    "as_objects": FLAG,
+    "fetch_results": FLAG,
+    "autocommit": FLAG,
+    "do": (lambda value: value == "nothing", '"nothing"'),
+    "name": (is_name, "a column's name"),
+    "type": (
+        lambda value: isinstance(value, str) and TYPE.fullmatch(value),
+        'words, with numbers in brackets, such as "numeric(10, 2) not null"; use DoSQL for anything else',
+    ),
+    "column_definitions": (lambda value: is_list_of(lambda one: isinstance(one, dict), value), "a list of objects"),
+    "order_by": (lambda value: is_list_of(is_term, value), 'a list such as [["created", "desc"], ["id", "asc"]]'),
+    "set": (lambda value: isinstance(value, dict) and is_names(list(value)), "an object with a value for each column"),
+    "sql": (
+        lambda value: isinstance(value, str) and "\0" not in value and value.strip(),
+        "a string of SQL that is not empty",
+    ),
+}
 
 
-def _check_keys(schema: Any, needs: list[str], takes: list[str], what: str = "schema") -> None:
-    """A misspelt `where` must not be taken for none."""
+def check(schema: Any, required: list[str], optional: list[str], what: str = "schema") -> None:
+    """Refuse what has another shape, and unknown keys: a misspelt `where` must not count as missing."""
+    expected = f"it expects {', '.join(required + optional)}"
     if not isinstance(schema, dict):
-        raise refuse(f"{what} is no object; it takes {', '.join(needs + takes)}")
-    problems = [f"lacks {key!r}" for key in needs if key not in schema]
-    problems += [f"has an unknown {key[:80]!r}" for key in schema if key not in needs + takes]
+        raise refuse(f"{what} is not an object; {expected}")
+    problems = [f"lacks {key!r}" for key in required if key not in schema]
+    problems += [f"has an unknown {key[:80]!r}" for key in schema if key not in required + optional]
     if problems:
-        raise refuse(f"{what} {problems[0]}; it takes {', '.join(needs + takes)}")
+        raise refuse(f"{what} {problems[0]}; {expected}")
+    for key in schema:
+        test, shape = SHAPES.get(key, (lambda _: True, ""))
+        if not test(schema[key]):
+            raise refuse(f"{what}'s {key} must be {shape}")
 
 
-def _number_placeholders(sql: str, values: Any) -> tuple[str, list[Any]]:
+# --- clauses ---
+
+
+def quote(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def quote_all(names: list[str], *, star: bool = False) -> str:
+    """Return the names with commas; with `star`, * means every column."""
+    return ", ".join("*" if star and name == "*" else quote(name) for name in names)
+
+
+def quote_table(table_name: Any) -> str:
+    """Return `table` or `schema.table`, quoted; a part with a dot in it stands in quotes already."""
+    if not is_name(table_name) or not re.fullmatch(rf"({PART})(\.({PART}))?", table_name):
+        raise refuse("table_name is not a name of a table, such as invoices or accounting.invoices")
+    return ".".join(part if part[0] == '"' else quote(part) for part in re.findall(PART, table_name))
+
+
+def number_placeholders(sql: str, values: Any) -> tuple[str, list[Any]]:
     """Return the SQL with $1, $2, …, as PostgreSQL itself has them, and the values in this order."""
     row: list[Any] = []
 
@@ -114,62 +127,58 @@ def _number_placeholders(sql: str, values: Any) -> tuple[str, list[Any]]:
             raise refuse(f"schema's values has nothing for {match[0][:80]}") from None
         return f"${len(row)}"
 
-    numbered = _PLACEHOLDER.sub(number, sql)
+    numbered = PLACEHOLDER.sub(number, sql)
     if isinstance(values, list) and len(row) != len(values):
         raise refuse(f"schema's sql has %s {len(row)} times, and values has {len(values)}")
     return numbered, row
 
 
-def _quote(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
-
-
-def _read_table(table_name: Any) -> str:
-    """Return `table` or `schema.table`, quoted; a part with a dot in it stands in quotes already."""
-    text = table_name if isinstance(table_name, str) and "\0" not in table_name else ""
-    if not re.fullmatch(rf"({_PART})(\.({_PART}))?", text):
-        raise refuse("table_name is no name of a table, such as invoices or accounting.invoices")
-    return ".".join(part if part[0] == '"' else _quote(part) for part in re.findall(_PART, text))
-
-
-def _read_name(name: Any, where: str) -> str:
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise refuse(f"schema's {where} has {json.dumps(name)[:80]} where it takes a column's name")
-    return name
-
-
-def _read_columns(schema: dict[str, Any], *, star: bool = False) -> list[str]:
-    columns = schema["columns"]
-    if not isinstance(columns, list) or not columns:
-        raise refuse(f"schema's columns is no list of names{', or of *, for all' if star else ''}")
-    return [_read_name(column, "columns") for column in columns]
-
-
-def _read_rows(schema: dict[str, Any]) -> Any:
-    """Return the conditions for the rows that change: all of them have to be asked for."""
+def require_where(schema: dict[str, Any]) -> Any:
+    """Return the conditions for the rows that change: a change of every row must be asked for."""
     if bool(schema.get("where")) == (schema.get("all_rows") is True):
-        raise refuse('schema takes a where that is not empty, or "all_rows": true, for every row of the table')
+        raise refuse('schema needs a where that is not empty, or "all_rows": true, for every row of the table')
     return schema.get("where") or []
 
 
-def _read_where(conditions: Any, count: int = 0) -> tuple[str, list[Any]]:
-    """Return the clause and its values, which are numbered from behind `count`."""
-    if not isinstance(conditions, list) or not all(isinstance(one, list) and len(one) == 3 for one in conditions):
-        raise refuse('schema\'s where is no list of conditions, each as in ["amount", ">=", 100]')
+def make_where(conditions: Any, count: int = 0) -> tuple[str, list[Any]]:
+    """Return the clause and its values, which are numbered after `count`."""
+    if not is_list_of(lambda one: isinstance(one, list) and len(one) == 3 and is_name(one[0]), conditions):
+        raise refuse('schema\'s where is not a list of conditions, each as in ["amount", ">=", 100]')
     tests: list[str] = []
     values: list[Any] = []
     for column, operator, value in conditions:
-        name = _quote(_read_name(column, "where"))
         word = " ".join(operator.upper().split()) if isinstance(operator, str) else ""
-        if value is None and word in _NULL_TESTS:
-            tests.append(f"{name} {_NULL_TESTS[word]}")
-        elif value is None or word not in _OPERATORS:
-            takes = ", ".join(sorted(_NULL_TESTS if value is None else _OPERATORS))
-            raise refuse(f"schema's where has {str(operator)[:20]!r}; before this value it takes {takes}")
-        elif word in _LIST_OPERATORS and (not isinstance(value, list) or not value or None in value):
-            raise refuse(f"schema's where has {word} without a list of values, none of them null")
+        if word not in (NULL_TESTS if value is None else OPERATORS):
+            expected = ", ".join(sorted(NULL_TESTS if value is None else OPERATORS))
+            raise refuse(f"schema's where has {str(operator)[:20]!r}; before this value it expects {expected}")
+        if word in LIST_OPERATORS and not (
+            value and is_list_of(lambda one: not isinstance(one, (list, type(None))), value)
+        ):
+            raise refuse(f"schema's where has {word} without a list of values, none of them null or a list")
+        if value is None:
+            tests.append(f"{quote(column)} {NULL_TESTS[word]}")
         else:
-            values.append(as_text(value))
-            tests.append(f"{name} {_LIST_OPERATORS.get(word, word)} (${count + len(values)})")
+            values.append(value)
+            tests.append(f"{quote(column)} {LIST_OPERATORS.get(word, word)} (${count + len(values)})")
     return f" WHERE {' AND '.join(tests)}" if tests else "", values
+
+
+def make_order(schema: dict[str, Any]) -> str:
+    terms = ", ".join(f"{quote(column)} {direction.upper()}" for column, direction in schema.get("order_by", []))
+    counts = "".join(f" {key.upper()} {int(schema[key])}" for key in ("limit", "offset") if key in schema)
+    return f" ORDER BY {terms}{counts}" if terms else counts
+
+
+def make_conflict(schema: dict[str, Any]) -> str:
+    """Return ON CONFLICT, by which a row that exists is changed, or left as it is."""
+    if "on_conflict" not in schema:
+        return ""
+    conflict, what = schema["on_conflict"], "schema's on_conflict"
+    check(conflict, [], ["columns", "update", "do"], what)
+    target = f" ({quote_all(conflict['columns'])})" if "columns" in conflict else ""
+    if "do" in conflict and "update" not in conflict:
+        return f" ON CONFLICT{target} DO NOTHING"
+    updated = conflict.get("update", [])
+    if not (updated and target) or "do" in conflict or not set(updated) <= set(schema["columns"]):
+        raise refuse(f'{what} needs "columns", the key, and "update", some of schema\'s columns, or "do": "nothing"')
+    return f" ON CONFLICT{target} DO UPDATE SET {', '.join(f'{quote(one)} = EXCLUDED.{quote(one)}' for one in updated)}"
