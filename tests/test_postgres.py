@@ -1074,6 +1074,32 @@ def test_what_a_server_says_to_a_connection(make_call, postgres, raw_server, sen
 
 
 @pytest.mark.parametrize(
+    ("sqlstate", "words", "code", "status"),
+    [
+        ("08P01", "no such database: d", "InvalidAuthorizationSpecification", 403),
+        ("08P01", "query_wait_timeout", "DatabaseError", 503),
+        ("3D000", "timeout", "InvalidAuthorizationSpecification", 403),
+        ("57P03", "password", "CannotConnectNow", 503),
+    ],
+)
+def test_a_pooler_that_refuses_the_first_statement(make_call, postgres, raw_server, sqlstate, words, code, status):
+    """It lets a client in before it has a connection to PostgreSQL."""
+    encoding = b"client_encoding\0UTF8\0"
+    ready = b"R\0\0\0\x08\0\0\0\0S" + (len(encoding) + 4).to_bytes(4, "big") + encoding + b"Z\0\0\0\x05I"
+
+    def talk(connection, _):
+        connection.recv(1000)
+        connection.sendall(ready)
+        connection.recv(1000)
+        connection.sendall(error_message(sqlstate, words))
+        connection.recv(1000)
+
+    server = raw_server(talk)
+    result = make_call(connection_string(postgres, port=server.port))("DropTable", "t")
+    assert refusal(result) == (code, status)
+
+
+@pytest.mark.parametrize(
     ("mode", "answer", "code", "status"),
     [
         ("require", b"N", "SSLError", 400),
@@ -1217,6 +1243,14 @@ def test_a_connection_that_is_lost(make_call, postgres, sql, relay, mark, reacti
     assert refusal(call("InsertValues", "t", {"columns": ["n"], "values": [[1]]})) == (code, status)
     assert relay.ended.wait(10)
     assert sql("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_connection_that_is_lost_while_much_is_sent(make_call, postgres, sql, relay):
+    sql("CREATE TABLE t (v text); ALTER TABLE t OWNER TO owner")
+    relay.act = lambda data: None if b"yyyy" in data else data
+    call = make_call(connection_string(postgres, port=relay.port))
+    result = call("InsertValues", "t", {"columns": ["v"], "values": [["y" * 5_000_000]]})
+    assert refusal(result) == ("ConnectionFailed", 503)
 
 
 def test_nothing_is_done_late(make_call, postgres, sql, relay):

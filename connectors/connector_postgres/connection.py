@@ -57,11 +57,10 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
         pgconn = pq.PGconn.connect_start(conninfo.encode())
         show_sqlstate(pgconn)
         deadline = time.monotonic() + (timeout or math.inf)
-        stage, has_tls, is_open = pgconn.status, False, False
+        has_tls = is_open = False
         while pgconn.status != ConnStatus.BAD:
             with socket.socket(fileno=os.dup(pgconn.socket)) as peer:  # libpq closes its own
-                stage = pgconn.status
-                has_tls = stage == ConnStatus.SSL_STARTUP and (pgconn.ssl_in_use or peek(peer) in (b"S", b"N"))
+                has_tls = pgconn.status == ConnStatus.SSL_STARTUP and (pgconn.ssl_in_use or peek(peer) in (b"S", b"N"))
                 polled = pgconn.connect_poll()
                 is_open = peek(peer) != b""
             if polled == PollingStatus.OK:
@@ -104,7 +103,8 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
             if ready:
                 return ready
             if poll(self.peer.fileno(), Wait.RW if self.unsent else Wait.R) & Wait.W:
-                self.unsent = self.unsent[self.peer.send(self.unsent) :]
+                with suppress(OSError):  # reading finds out that the connection is lost
+                    self.unsent = self.unsent[self.peer.send(self.unsent) :]
             data = receive(self.peer)
             self.received += len(data or b"")
             if self.received > self.limit:
@@ -128,14 +128,19 @@ def poll(descriptor: int, wanted: int, milliseconds: float | None = None) -> int
     return (Wait.R if events & ~select.POLLOUT else 0) | (Wait.W if events & select.POLLOUT else 0)
 
 
-def receive(source: socket.socket) -> bytes | None:
+def receive(source: socket.socket, size: int = CHUNK, flags: int = 0) -> bytes | None:
     """Return what has arrived: b"" if the other side has closed the connection, None if there is nothing yet."""
     try:
-        return source.recv(CHUNK)
+        return source.recv(size, flags)
     except BlockingIOError:
         return None
     except OSError:
         return b""
+
+
+def peek(peer: socket.socket) -> bytes | None:
+    """Return the next byte as `receive` does, and leave it to libpq."""
+    return receive(peer, 1, socket.MSG_PEEK)
 
 
 def connect(conninfo: Any, seconds: float) -> Any:
@@ -187,16 +192,6 @@ def show_sqlstate(pgconn: Any) -> None:
         path = pq.misc.find_libpq_full_path() or path
     with suppress(OSError, AttributeError):  # where libpq is inside of psycopg; then refusals have no SQLSTATE
         ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
-
-
-def peek(peer: socket.socket) -> bytes | None:
-    """Return the next byte without taking it from libpq: b"" if the peer has closed the connection, None if not."""
-    try:
-        return peer.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
 
 
 def explain(pgconn: Any, given: dict[str, Any], *, has_tls: bool, is_open: bool) -> Exception:

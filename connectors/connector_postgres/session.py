@@ -121,7 +121,8 @@ class Session:
         except psycopg.Error as error:
             if not error.sqlstate:
                 raise
-            raise explain_refusal(error.sqlstate, str(error)) from None  # a pooler says only now that it has no server
+            # a pooler says only now that it has no server
+            raise explain_refusal(error.sqlstate, str(error.diag.message_primary)) from None
 
     def _execute(self, connection: Any, statement: Statement, rows: Any, names: list[str], *, returns: bool) -> int:
         """Run the statement for each row of values, and return the number of rows that it returned or changed."""
