@@ -1,5 +1,6 @@
 """The log of the built-in server: whole lines, whatever connectors do, and JSON in every one of them."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,7 +12,7 @@ import time
 
 import pytest
 from client import EXAMPLES, call, request
-from conftest import MODULE
+from conftest import MODULE, with_code
 
 LOGS = """
 import logging, logging.config
@@ -146,3 +147,53 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing():
     finally:
         process.terminate()
         assert process.wait(10) == 0
+
+
+def test_a_log_that_is_stuck_does_not_keep_it_from_stopping():
+    """As where what reads it is stopped, and the pipe is full."""
+    code = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy; spiffproxy.STOP_SECONDS = 1"
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}\nsys.exit(spiffproxy.main(['--port', '0']))"], stderr=writer
+    )
+    try:
+        with os.fdopen(reader, "rb", buffering=0) as log:
+            log.readline()
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"x")
+            os.set_blocking(writer, True)
+            process.terminate()
+            assert process.wait(20) == 1
+    finally:
+        os.close(writer)
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_a_command_forks_can_log(start_server, write_connector, tmp_path):
+    """Though another thread writes a line at that moment."""
+    source = """
+import os, threading, spiffproxy
+class Fork:
+    def execute(self, *_):
+        written = threading.Event()
+        has_lock = threading.Event()
+        def write():
+            with spiffproxy.write_lock:
+                has_lock.set()
+                written.wait()
+        threading.Thread(target=write).start()
+        has_lock.wait()
+        child = os.fork()
+        if not child:
+            spiffproxy.logger.info("from the child")
+            os._exit(0)
+        written.set()
+        return {"response": {"status": os.waitpid(child, 0)[1]}}
+"""
+    name = write_connector(source)
+    server = start_server("--connectors", str(tmp_path), python=with_code(""))
+    assert call(server, f"{name}/Fork") == (200, {"status": 0})
+    assert " INFO from the child\n" in server.stop()[1]

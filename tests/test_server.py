@@ -65,6 +65,8 @@ BAD_REQUESTS = [
     (CALL + b"Content-Length: 10\r\n\r\n{}", 400, "incomplete_request"),
     (CALL + b"Content-Length: 2\r\n\r\n{]", 400, "invalid_json"),
     (b"GET /a\x00b HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n", 400, "bad_request"),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n", 400, "bad_request"),
     (b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
     (b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
     (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),

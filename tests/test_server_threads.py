@@ -235,6 +235,27 @@ def test_without_descriptors_it_waits_for_some(start_server):
     assert "Traceback" not in server.stop()[1]
 
 
+def test_what_a_connector_sets_for_its_sockets_is_not_for_the_servers(start_server, write_connector, tmp_path):
+    name = write_connector(
+        "import socket\nsocket.setdefaulttimeout(0.1)\nclass C:\n    def execute(self, *_): return {'response': {}}"
+    )
+    server = start_server("--connectors", str(tmp_path))
+    assert call(server, f"{name}/C")[0] == 200
+    with connect(server) as connection:
+        connection.sendall(HEAD)
+        time.sleep(0.3)
+        connection.sendall(b"\r\n")
+        assert read_answer(connection)[0] == 200
+
+
+def test_a_client_that_sends_more_than_its_request_gets_the_answer(start_server):
+    """A connection that is closed with bytes unread is reset, and the answer may be lost with it."""
+    server = start_server(*EXAMPLES)
+    with start_command(server, "Wait", seconds=0.1) as connection:
+        connection.sendall(b"x" * 10_000_000)
+        assert read_answer(connection)[0] == 200
+
+
 # --- signals ---
 
 

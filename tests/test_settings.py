@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT, run_proxy
 
-from spiffproxy import Proxy, main
+from spiffproxy import Proxy, SettingError, main
 
 API_KEY = "CONNECTOR_PROXY_API_KEY"
 
@@ -264,6 +264,14 @@ def test_a_variable_that_is_nearly_a_setting(imports, name, near):
     proxy = Proxy({f"CONNECTOR_PROXY_{name}": "5"})
     expected = [f"CONNECTOR_PROXY_{name} is not a setting; should it be CONNECTOR_PROXY_{near}?"] if near else []
     assert proxy.warnings == expected
+
+
+def test_the_port_that_kubernetes_names_is_not_the_proxys():
+    """It sets this in each pod beside a service named connector-proxy; such a value in another setting is a mistake."""
+    address = "tcp://10.0.0.1:7004"
+    assert Proxy({"CONNECTOR_PROXY_PORT": address}).settings.port == 7004
+    with pytest.raises(SettingError, match="CONNECTOR_PROXY_THREADS"):
+        Proxy({"CONNECTOR_PROXY_THREADS": address})
 
 
 def test_a_misspelled_variable_is_in_the_log(start_server):
