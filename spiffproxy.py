@@ -269,7 +269,7 @@ def read_choice(values: Mapping[str, Any], name: str, choices: list[str]) -> str
 
 
 def read_api_keys(values: Mapping[str, Any]) -> list[bytes]:
-    """Return the key of the variable and the keys of the file, which has one a line, and comments after #."""
+    """Return the key of the variable and the keys of the file, one a line; a line that begins with # is a comment."""
     keys = [read_secret(values, "CONNECTOR_PROXY_API_KEY")]
     name = "CONNECTOR_PROXY_API_KEY_FILE"
     path = os.fsdecode(read_secret(values, name))
@@ -1059,7 +1059,7 @@ class Proxy:
         else:
             self.warnings = check_settings(self.settings)
         self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
-        self._warning = threading.Lock()  # acquired once, at the first request of another server
+        self._first_request = threading.Lock()  # acquired once, at the first request of another server
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = self.respond(environ)
@@ -1086,7 +1086,7 @@ class Proxy:
 
     def dispatch(self, environ: WSGIEnvironment) -> Response:
         """Find the route and hand over to it; refuse in the order of SpiffArena's protocol: 404, 401, 405."""
-        if "spiffproxy.log" not in environ and self._warning.acquire(blocking=False):
+        if "spiffproxy.log" not in environ and self._first_request.acquire(blocking=False):
             self.log_warnings()
             if not self.settings.api_keys:
                 logger.warning("no key is set: everyone who reaches this URL can run commands; %s", SET_A_KEY)
