@@ -18,9 +18,10 @@ def read_origins(values: Mapping[str, Any]) -> set[str]:
     name = "CONNECTOR_PROXY_CORS_ORIGINS"
     origins = read_list(values, name)
     for origin in origins:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#]+", origin, re.IGNORECASE):
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#*]+", origin, re.IGNORECASE):
             raise SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
-    return {origin.lower() for origin in origins}
+    # browsers leave out the port of the scheme (RFC 6454 section 6.2)
+    return {re.sub("^(https(?=.*:443$)|http(?=.*:80$))(.*):[0-9]+$", r"\1\2", origin.lower()) for origin in origins}
 
 
 def cors_headers(listed: set[str], environ: WSGIEnvironment, response: Response) -> HeaderList:

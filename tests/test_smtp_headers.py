@@ -296,6 +296,8 @@ def test_addresses_as_authors_write_them(text, expected):
         "a\x01@x.example",
         "a\u200b@x.example",
         '"a\x01"@x.example',
+        "a@x.example\u200b",
+        "a@x\xad.example",
         "a@x.example/y",
         "a@ＸY＠z.example",
         "@x.example",

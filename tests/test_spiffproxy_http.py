@@ -772,6 +772,8 @@ def test_hosts_that_no_proxy_names(no_proxy, url, is_excluded):
         ("http://us%65r:s3cret@proxy.example:3128", "http://proxy.example:3128/", "Basic dXNlcjpzM2NyZXQ="),
         ("http://u:p#?@proxy.example", "http://proxy.example/", "Basic dTpwIz8="),
         ("http://u@proxy.example", "http://proxy.example/", None),
+        ("http://token:@proxy.example", "http://proxy.example/", "Basic dG9rZW46"),
+        ("http://:s3cret@proxy.example", "http://proxy.example/", "Basic OnMzY3JldA=="),
         ("http://[::1]:3128", "http://[::1]:3128/", None),
     ],
 )

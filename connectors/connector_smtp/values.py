@@ -89,7 +89,12 @@ def read_helo_name(config: Any) -> str:
 
 
 def encode_domain(domain: str) -> str:
-    """Return a domain in ASCII, label by label: in a header it would become an encoded word, which is no domain."""
+    """Return a domain in ASCII, label by label: in a header it would become an encoded word, which is no domain.
+
+    What has letters that cannot be seen stays as it is, which is no domain: it would be another one than it looks like.
+    """
+    if not domain.isprintable():
+        return domain
     labels = unicodedata.normalize("NFKC", domain).lower().replace("。", ".").split(".")
     return ".".join(x if x.isascii() else "xn--" + x.encode("punycode").decode() for x in labels)
 

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 # the attributes by which a server may delete a cookie
 EXPIRY = re.compile(r";\s*(?:max-age|expires)\s*(?:=[^;]*)?(?=;|\Z)", re.IGNORECASE)
+# what RFC 6265 section 5.2 ignores, and http.cookiejar would drop the whole cookie for
+IGNORED = re.compile(
+    r""";[ \t]*(?: port[ \t]*(=[^;]*)?
+          | max-age[ \t]*(?:=(?![ \t]*-?[0-9]+[ \t]*(?:;|\Z))[^;]*)?
+          | path[ \t]*(?:=(?![ \t]*/)[^;]*)?
+        )(?=;|\Z)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# the bytes that http.cookiejar would strip as blanks, and what stands for them there
+BLANKS = {0x85: 0xE085, 0xA0: 0xE0A0}
 
 
 class Cookies:
@@ -29,7 +39,7 @@ class Cookies:
 
     def store(self, url: Url, headers: Headers) -> None:
         """Store the cookies of a response from `url`."""
-        lines = headers.get_all("Set-Cookie")
+        lines = [IGNORED.sub("", line).translate(BLANKS) for line in headers.get_all("Set-Cookie")]
         extract(self._jar, url, lines)
         extract(self._replaced, url, [EXPIRY.sub("", line) for line in lines])
 
@@ -71,7 +81,7 @@ def find_cookies(jar: CookieJar, url: Url) -> str:
 
     request = CookieRequest(cookie_url(url))
     jar.add_cookie_header(request)
-    return request.get_header("Cookie") or ""
+    return (request.get_header("Cookie") or "").translate({there: here for here, there in BLANKS.items()})
 
 
 def cookie_url(url: Url) -> str:
@@ -80,5 +90,5 @@ def cookie_url(url: Url) -> str:
 
 def split_cookies(text: str) -> list[tuple[str, str]]:
     """Return the cookies of a Cookie header, each with its name and as it is."""
-    cookies = [cookie.strip() for cookie in text.split(";") if cookie.strip()]
-    return [(cookie.partition("=")[0].strip(), cookie) for cookie in cookies]
+    cookies = [cookie.strip(" \t") for cookie in text.split(";") if cookie.strip(" \t")]
+    return [(cookie.partition("=")[0].strip(" \t"), cookie) for cookie in cookies]

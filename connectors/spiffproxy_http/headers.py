@@ -57,8 +57,8 @@ def parse_media_type(value: str) -> tuple[str, dict[str, str]]:
     """
     parameters: dict[str, str] = {}
     for name, quoted, plain in PARAMETER.findall(value):
-        parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain.strip())
-    match = MEDIA_TYPE.fullmatch(value.strip())
+        parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain.strip(" \t"))
+    match = MEDIA_TYPE.fullmatch(value.strip(" \t"))
     return match[1].lower() if match else "", parameters
 
 
@@ -74,8 +74,8 @@ def check_headers(headers: Any) -> dict[str, str]:
             continue
         if not isinstance(value, str):
             raise RequestError("InvalidHeader", f"The header {name} must be text, not {type(value).__name__}", 400)
-        if re.search(r"[\r\n\0]|[^\0-\xff]", value):
-            message = f"The header {name} holds a line break, or a letter beyond latin-1"
+        if re.search(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]", value):  # RFC 9110 section 5.5
+            message = f"The header {name} holds a control character, as a line break is, or a letter beyond latin-1"
             raise RequestError("InvalidHeader", message, 400)
         checked[name] = value.strip()
     return checked

@@ -75,6 +75,8 @@ def read_allowed_hosts(text: str) -> AllowedHosts:
             rules.append(read_rule(entry))
         except ValueError:
             raise RequestError("ValueError", f"{SETTING}: {entry!r} is no name, address or network", 400) from None
+    if text.strip() and not rules:  # it would allow all of them
+        raise RequestError("ValueError", f"{SETTING} is {text!r}, which names no host", 400)
     return AllowedHosts(rules)
 
 
@@ -83,6 +85,8 @@ def read_rule(text: str) -> Rule:
     if not match:
         raise ValueError(text)
     host = (match["bracketed"] or match["many"] or match["plain"]).rstrip(".") + (match["bits"] or "")
+    if match["port"] and not 1 <= int(match["port"]) <= 65535:
+        raise ValueError(text)
     return Rule(read_rule_host(host), int(match["port"]) if match["port"] else None)
 
 
@@ -90,7 +94,7 @@ def read_rule_host(text: str) -> str | Address | IPv4Network | IPv6Network:
     if "/" in text:
         return ip_network(text, strict=False)
     address = read_address(text)
-    if address is None and not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", text):
+    if address is None and not re.fullmatch(r"(?![0-9.]+$)(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", text):
         raise ValueError(text)
     return text if address is None else address
 

@@ -87,9 +87,9 @@ def read_proxy(value: str, variable: str) -> Proxy:
         url = parse_url(f"http://{match['host']}")
     except (RequestError, ValueError):
         raise RequestError("ProxyError", f"{variable} is no URL of a proxy, http://host:port") from None
-    user, _, password = (match["credentials"] or "").partition(":")
+    user, colon, password = (match["credentials"] or "").partition(":")
     authorization = None
-    if user and password:
+    if colon:  # either of the two may be empty (RFC 7617 section 2)
         credentials = f"{unquote(user)}:{unquote(password)}"
         authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
     return Proxy(url, authorization)

@@ -128,7 +128,7 @@ def encode_host(host: str) -> str:
     host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower()).replace("\u3002", ".")
     labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in host.split(".")]
     checked = labels[:-1] if labels[-1] == "" else labels  # the name may end with a dot
-    if not checked or not all(LABEL.fullmatch(label) for label in checked):
+    if not checked or not host.isprintable() or not all(LABEL.fullmatch(label) for label in checked):
         raise RequestError("InvalidURL", "The URL's host is no name that DNS could know", 400)
     return ".".join(labels)
 
