@@ -166,9 +166,12 @@ def convert_exceptions(name: str, slots: threading.Semaphore | None = None) -> I
     if slots and not slots.acquire(blocking=False):
         message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
         raise ProxyError(503, "too_busy", message, {"Retry-After": "1"})
+    process = os.getpid()
     try:
         yield
     except BaseException as error:  # SystemExit, too
+        if os.getpid() != process:  # a child that the code forked: it ends here, and does not serve
+            os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
         error_code = type(error).__name__
         log_frames(error, "%s raised %s", name, error_code)
         raise ProxyError(500, error_code, exception_text(error)) from None
@@ -242,7 +245,7 @@ class Settings:
 
 def read_string(values: Mapping[str, Any], name: str, default: str = "") -> str:
     value = values.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise SettingError(f"{name} must be text or a number, not {type(value).__name__}")
     return str(value).strip() or default
 
@@ -306,7 +309,8 @@ NAMED_TYPES = (str, int, bool)  # in SpiffArena's protocol; all others are "any"
 UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
 ALIAS_TYPE: Any = getattr(typing, "TypeAliasType", ())  # `type Name = …` of Python 3.12
 # Annotated[X, …] and the like stand for X
-WRAPPERS = [getattr(typing, name, typing.Annotated) for name in ("Annotated", "Required", "NotRequired", "ReadOnly")]
+WRAPPER_NAMES = ("Annotated", "Final", "Required", "NotRequired", "ReadOnly")
+WRAPPERS = [getattr(typing, name, typing.Annotated) for name in WRAPPER_NAMES]
 
 
 class Parameter:
@@ -393,10 +397,12 @@ def describe_annotation(annotation: Any, cls: type) -> tuple[str, bool]:
     except Exception:  # an annotation that cannot be read spoils only its own parameter
         return "any", False
     kinds = [member for member in members if member is not None and member is not type(None)]
+    literals = [typing.get_args(kind) for kind in kinds if typing.get_origin(kind) is typing.Literal]
+    admits_none = len(kinds) < len(members) or any(None in values for values in literals)
     for named in NAMED_TYPES:
         if kinds and all(kind is named for kind in kinds):
-            return named.__name__, len(kinds) < len(members)
-    return "any", len(kinds) < len(members)
+            return named.__name__, admits_none
+    return "any", admits_none
 
 
 class Unresolved(NamedTuple):
@@ -435,9 +441,9 @@ def compile_union(annotation: str) -> list[types.CodeType]:
         name = getattr(generic, "attr", getattr(generic, "id", ""))  # typing.Optional, Optional
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             nodes = [node.left, node.right, *nodes]
-        elif isinstance(node, ast.Subscript) and name in ("Optional", "Union", "Annotated"):
+        elif isinstance(node, ast.Subscript) and name in ("Optional", "Union", *WRAPPER_NAMES):
             inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            inner = inner[:1] if name == "Annotated" else inner
+            inner = inner[:1] if name in WRAPPER_NAMES else inner
             nodes = [*inner, *([ast.Constant(None)] if name == "Optional" else []), *nodes]
         else:
             codes.append(compile(ast.fix_missing_locations(ast.Expression(node)), "<annotation>", "eval"))
@@ -478,7 +484,7 @@ class Connector:
         self.entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self.modules: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self.failures: dict[str, str] = {}  # module → reason
-        self.failure_locations: dict[str, str] = {}  # module → file and line
+        self.tracebacks: dict[str, traceback.TracebackException] = {}  # module → where, as text
         self.missing_requirements: list[str] = []  # each with how to install it
         self.import_timed_out = False  # it goes on, but nobody waits for it again
         self._start_lock = threading.Lock()
@@ -536,7 +542,7 @@ class Connector:
             yield
         except BaseException as error:  # sys.exit() included
             self.failures[module_name] = f"{type(error).__name__}: {exception_text(error)}"
-            self.failure_locations[module_name] = locate_failure(error, self.package)
+            self.tracebacks[module_name] = traceback.TracebackException.from_exception(error)
             logger.exception("%s cannot be imported and is left out", module_name)
 
 
@@ -568,16 +574,6 @@ def is_candidate(cls: type, module_name: str) -> bool:
     if inspect.isabstract(cls) or getattr(cls, "_is_protocol", False):
         return False
     return not issubclass(cls, (BaseException, enum.Enum))
-
-
-def locate_failure(error: BaseException, package: str) -> str:
-    """Return the file and line at which an import failed: the last one of the connector itself."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own_frames = [frame for frame in frames if package in Path(frame.filename).parts]
-    last = (own_frames or frames)[-1]
-    return f"{last.filename}:{last.lineno}"
 
 
 # --- All connectors -----------------------------------------------------------------------------------------------
@@ -688,9 +684,14 @@ def list_available(names: Iterable[str]) -> str:
 
 # --- Request headers and bodies -----------------------------------------------------------------------------------
 
-REQUEST_LINE = re.compile(rb"([^\0- \x7f]+)[ \t]+([^\0- \x7f]+)(?:[ \t]+(HTTP/([0-9])\.[0-9]))?[ \t]*\r?\n?")
+REQUEST_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+"  # the method
+    rb"(?:(?i:https?)://([^\0- \x7f/?]+)([/?][^\0- \x7f]*)?|(/[^\0- \x7f]*|\*))"  # the target, perhaps with a host
+    rb"(?:[ \t]+(HTTP/([0-9])\.[0-9]))?[ \t]*\r?\n?"
+)
 # what no header line may contain (RFC 9110 section 5.5), a CR that does not end a line included; a tab may
 CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+BLANK = " \t\r"  # around a value; str.strip() would take bytes of UTF-8, too
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
@@ -707,37 +708,41 @@ def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
             raise ValueError("a header line contains a control character")
         text = CONTROL.sub(" ", text)
     fields: HeaderList = []
+    is_field = False  # the last line that was not folded
     for number, line in enumerate(text.split("\n"), 1):
         name, colon, value = line.partition(":")
         if not strict:
             name = name.rstrip(" \t")
-            if line[:1] in (" ", "\t") and fields:
-                before, start = fields[-1]
-                fields[-1] = (before, f"{start} {line.strip()}".strip())
+            if line[:1] in (" ", "\t"):
+                if is_field:
+                    before, start = fields[-1]
+                    fields[-1] = (before, f"{start} {line.strip(BLANK)}".strip(BLANK))
                 continue
-        if colon and TOKEN.fullmatch(name):
-            fields.append((name, value.strip(" \t\r")))
+        is_field = bool(colon and TOKEN.fullmatch(name))
+        if is_field:
+            fields.append((name, value.strip(BLANK)))
         elif strict and line.strip("\r"):
             raise ValueError(f"header line {number} is not a name, a colon and a value")
     return fields
 
 
-def parse_request_line(line: bytes) -> tuple[str, str, str]:
-    """Return method, target and version, as latin-1 (RFC 9112 section 3); raise ProxyError, 400 or 505.
+def parse_request_line(line: bytes) -> tuple[str, str, str, str]:
+    """Return method, host in the target or "", target without it, and version; raise ProxyError, 400 or 505.
 
-    The target has no scheme and host, with which it may begin (section 3.2.2).
+    RFC 9112 sections 3 and 3.2.2; all are latin-1.
     """
     match = REQUEST_LINE.fullmatch(line)
     if not match:
         raise bad_request(400)
-    method, target, version, major = (group.decode("latin-1") if group else "" for group in match.groups())
+    groups = [group.decode("latin-1") if group else "" for group in match.groups()]
+    method, host, rest, target, version, major = groups
     if major != "1":  # without a version it is HTTP/0.9, whose responses have no status
         raise bad_request(505)
-    return method, re.sub("^https?://[^/?]*", "", target, flags=re.IGNORECASE), version
+    return method, host.rpartition("@")[2], target or rest, version
 
 
-def parse_request_headers(block: bytes, version: str) -> HeaderList:
-    """Return names and values; raise ProxyError, 400 or 431."""
+def parse_request_headers(block: bytes, version: str, host: str) -> HeaderList:
+    """Return names and values, with a host in the target as the one of Host; raise ProxyError, 400 or 431."""
     try:
         fields = parse_header_lines(block.removesuffix(b"\n").removesuffix(b"\r"), strict=True)
     except ValueError as error:
@@ -747,6 +752,9 @@ def parse_request_headers(block: bytes, version: str) -> HeaderList:
     hosts = [value for name, value in fields if name.lower() == "host"]  # RFC 9112 section 3.2
     if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
         raise bad_request(400, "it needs one Host header")
+    if host:
+        hosts = [host]
+        fields = [field for field in fields if field[0].lower() != "host"] + [("Host", host)]
     if hosts and not HOST.fullmatch(hosts[0]):
         raise bad_request(400, "the Host header is not a host, perhaps with a port")
     return fields
@@ -1150,11 +1158,6 @@ class Proxy:
         finally:
             command.may_be_slow = time.perf_counter() - started > TURN_SECONDS / 3
 
-    def run(self, command_id: str, body: dict[str, Any]) -> Response:
-        """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""
-        command = self.connectors.load_entry("commands", command_id)
-        return execute(command, body, self.settings.config, self.slots)
-
 
 app: Proxy
 
@@ -1339,7 +1342,7 @@ class Connection:
     def parse_head(self, head: bytes) -> WSGIEnvironment:
         """Return the environ of a request (PEP 3333); raise `ProxyError`, 400, 431 or 505."""
         line, _, block = head.partition(b"\n")
-        self.method, self.target, version = parse_request_line(line)
+        self.method, host, self.target, version = parse_request_line(line)
         path, _, query = self.target.partition("?")
         environ: WSGIEnvironment = {
             "REQUEST_METHOD": self.method,
@@ -1355,7 +1358,7 @@ class Connection:
             "spiffproxy.log": self.log,
             "spiffproxy.pass_turn": self.pass_turn,
         }
-        add_headers(environ, parse_request_headers(block, version))
+        add_headers(environ, parse_request_headers(block, version, host))
         length = environ.get("CONTENT_LENGTH", "0")
         if "HTTP_TRANSFER_ENCODING" not in environ and re.fullmatch("[0-9]{1,18}", length):
             self._body_left = int(length)

@@ -24,11 +24,13 @@ from spiffproxy import (
     Connectors,
     Proxy,
     ProxyError,
+    Response,
     SettingError,
     Unresolved,
     constructor_parameters,
     decode_json,
     exception_text,
+    execute,
     find_classes,
     import_part,
     is_installed,
@@ -55,13 +57,19 @@ def run_subcommand(proxy: Proxy, arguments: argparse.Namespace, out: TextIO) -> 
     return print_call(proxy, arguments.id, parse_parameters(arguments.parameters), out)
 
 
+def run(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
+    """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""
+    command = proxy.connectors.load_entry("commands", command_id)
+    return execute(command, body, proxy.settings.config, proxy.slots)
+
+
 # --- call ---------------------------------------------------------------------------------------------------------
 
 
 def print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: TextIO) -> int:
     """Execute a command, print its result, and return the exit status."""
     try:
-        response = proxy.run(command_id, body)
+        response = run(proxy, command_id, body)
     except ProxyError as error:
         response = response_from_error(error)
     text = response.body.decode("utf-8", "replace")
@@ -155,7 +163,7 @@ def check_connector(connector: Connector) -> Iterator[str]:
         yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
         return
     for module, reason in connector.failures.items():
-        yield f"{connector.failure_locations[module]}: {module} cannot be imported: {reason}"
+        yield f"{locate_failure(connector, module)}: {module} cannot be imported: {reason}"
     for kind, modules in connector.modules.items():
         first: dict[str, type] = {}
         for module in modules:
@@ -203,7 +211,7 @@ def check_call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Iterator[
     place = command_id
     try:
         place = find_line(proxy.connectors.load_entry("commands", command_id).cls, "execute")
-        proxy.run(command_id, body)
+        run(proxy, command_id, body)
     except ProxyError as error:
         yield f"{place}: {error.error_code}: {error.message}"
 
@@ -226,6 +234,16 @@ def defined_names(node: ast.AST) -> list[Any]:
 
 
 # --- Editable installs --------------------------------------------------------------------------------------------
+
+
+def locate_failure(connector: Connector, module: str) -> str:
+    """Return the file and line at which an import failed: the last one of the connector itself."""
+    failure = connector.tracebacks[module]
+    if getattr(failure, "lineno", None):  # a SyntaxError
+        return f"{failure.filename}:{failure.lineno}"
+    own_frames = [frame for frame in failure.stack if connector.package in Path(frame.filename).parts]
+    last = (own_frames or failure.stack)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def find_hooked_packages() -> set[str]:

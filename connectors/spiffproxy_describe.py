@@ -250,7 +250,8 @@ def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
     if hasattr(kind, "__supertype__"):  # typing.NewType
         return schema_of(kind.__supertype__, cls, depth)
     if isinstance(origin, type) and hasattr(origin, "model_json_schema"):  # a model of pydantic
-        return dict(origin.model_json_schema())
+        # its references are relative to the nearest $id, wherever it is put
+        return {"$id": origin.__qualname__, **origin.model_json_schema()}
     if origin is typing.Literal:
         return schema_of_values(list(arguments))
     if isinstance(origin, type) and issubclass(origin, enum.Enum):

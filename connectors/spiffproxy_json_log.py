@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 import time
+from typing import Any
 
 from spiffproxy import write_line
 
@@ -20,11 +21,18 @@ def capture_output() -> None:
 class LineStream(io.TextIOBase):
     """A text stream whose lines become lines of the log. Each thread has a line of its own that is not ended yet."""
 
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
     def __init__(self) -> None:
         self._local = threading.local()
+        self.buffer = LineBuffer(self)
 
     def writable(self) -> bool:
         return True
+
+    def reconfigure(self, **_: object) -> None:
+        """Change nothing: the log is in UTF-8."""
 
     def fileno(self) -> int:
         return 2  # where a child process writes to
@@ -38,3 +46,14 @@ class LineStream(io.TextIOBase):
         for line in lines:
             write_line("json", time.time(), "INFO", line)
         return len(text)
+
+
+class LineBuffer(io.RawIOBase):
+    """What takes the bytes of a `LineStream`, in UTF-8."""
+
+    def __init__(self, stream: LineStream) -> None:
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        self._stream.write(bytes(data).decode(errors="backslashreplace"))
+        return len(data)

@@ -51,12 +51,27 @@ SETTING_NAMES = [
 def check_settings(settings: Settings) -> list[str]:
     """Raise SettingError for a setting that cannot be used; return warnings of variables that may be misspelled."""
     values = settings.config
+    check_api_keys(settings.api_keys)
+    check_connector_folders(settings.connector_folders)
     check_by_ending(values)
     check_ca_bundle(values)
     if "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS" in values:
         check_allowed_hosts(str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
     check_sign_in_urls(settings)
     return find_misspelled(values)
+
+
+def check_api_keys(keys: list[bytes]) -> None:
+    if any(re.search(rb"[\0-\x1f]", key) for key in keys):
+        message = "a key has a control character, which no header can hold; a file in UTF-16 is full of them"
+        raise SettingError(f"CONNECTOR_PROXY_API_KEY: {message}")
+
+
+def check_connector_folders(folders: list[str]) -> None:
+    for folder in map(Path, folders):
+        if folder.name.startswith("connector_") and (folder / "__init__.py").exists():
+            message = f"{folder} is a connector; give the folder that it is in, {folder.parent}"
+            raise SettingError(f"CONNECTOR_PROXY_CONNECTORS: {message}")
 
 
 def read_config_file(path: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from spiffproxy import (
     encode_json,
     parse_query,
     response_from_error,
+    run_to_end,
 )
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def describe_app(entry: Entry, config: Mapping[str, Any]) -> App:
     """Ask the connector; raise ProxyError, 500 or 501, if its description is incomplete or not of OAuth 2."""
     arguments, keywords = bind_parameters(entry, {})
     with convert_exceptions(entry.id):
-        description = entry.cls(*arguments, **keywords).app_description(config)
+        description = run_to_end(entry.cls(*arguments, **keywords).app_description(config))
         values = {name: str(description.get(name) or "") for name in ("version", *App._fields)}
         scope = description.get("scope")  # which may be a list
     if values["version"] != "2":
@@ -268,7 +269,8 @@ def fetch_token_set(app: App, code: str, callback: str, verifier: str, config: M
     except RequestError as error:
         message = f"The provider's token endpoint gave no whole answer: {error}"
         raise ProxyError(502, "token_endpoint_failed", message) from None
-    if status >= 300 or not token_set.get("access_token"):
+    token = token_set.get("access_token")
+    if status >= 300 or not isinstance(token, str) or not token:
         words = provider_error(token_set) or "no token, and no reason"
         raise ProxyError(502, "token_refused", f"The provider's token endpoint answered {status}: {words}")
     return token_set

@@ -141,7 +141,7 @@ def test_connectors_of_ones_own_go_in_too(sources, tmp_path):
     out = run(sys.executable, dist / PYZ, "list", cwd=tmp_path)
     assert "  mine/Hello()\n" in out
     assert "  smtp/Hello()\n" in out
-    message = f"there is no connector_… in {folder / 'connector_mine'}\n"
+    message = f"{folder / 'connector_mine'} is a connector; give the folder that it is in, {folder}\n"
     assert message in make(sources, "pyz", f"CONNECTORS={folder / 'connector_mine'}", f"DIST={dist}", status=2)
 
 

@@ -33,6 +33,12 @@ INVALID = {
     "a folded line of an empty value": (b"A:\r\n 1\r\n", NO_LINE, [("A", "1")]),
     "a folded line of blanks": (b"A: 1\r\n \r\nB: 2\r\n", NO_LINE, [("A", "1"), ("B", "2")]),
     "a folded line with nothing before it": (b" A: 1\r\nB: 2\r\n", NO_LINE, [("B", "2")]),
+    "a folded line of one that is skipped": (
+        b"A: 1\r\nB C: 2\r\n 3\r\n 4\r\nD: 5\r\n",
+        NO_LINE,
+        [("A", "1"), ("D", "5")],
+    ),
+    "a folded line of UTF-8": ("A: 1\r\n à \r\n".encode(), NO_LINE, [("A", "1 Ã\xa0")]),
     "a CR alone": (b"A: 1\rB: 2\r\n", CONTROL, [("A", "1 B: 2")]),
     "a CR before the end": (b"A: 1\r\r\n", CONTROL, [("A", "1")]),
     "a CR at the very end": (b"A: 1\r", CONTROL, [("A", "1")]),

@@ -57,6 +57,8 @@ class C:
     def execute(self, *_):
         print("printed", end="")
         print(" in two parts")
+        sys.stdout.buffer.write("bytes: ü\\n".encode(sys.stdout.encoding))
+        sys.stdout.reconfigure(line_buffering=True)
         print("to stderr\\nin two lines", file=sys.stderr)
         warnings.warn("a warning of a command")
         def fail():
@@ -79,7 +81,7 @@ def test_every_line_of_the_json_log_is_json(start_server, write_connector, tmp_p
     out, log = server.stop(1)
     assert out == ""
     messages = [json.loads(line).get("message", "") for line in log.splitlines()]
-    for line in "printed in two parts", "to stderr", "in two lines":
+    for line in "printed in two parts", "bytes: ü", "to stderr", "in two lines":
         assert line in messages
     assert any("UserWarning: a warning of a command" in message for message in messages)
     assert any(message.startswith("a thread or an object raised LookupError\n  File ") for message in messages)

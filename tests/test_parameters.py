@@ -96,10 +96,14 @@ SHAPES = {
             ("a", "any", True),
             ("b", "any", True),
             ("c", "any", True),
-            ("d", "any", True),
+            ("d", "any", False),
             ("e", "any", True),
             ("f", "any", True),
         ],
+    ),
+    "final": (
+        "a: Final[Optional[str]], b: 'Final[str]', c: 'Optional[Final[Undefined]]', d: Final",
+        [("a", "str", False), ("b", "str", True), ("c", "any", False), ("d", "any", True)],
     ),
     "keyword only": ("a: str, *, b: int, c=1", [("a", "str", True), ("b", "int", True), ("c", "any", False)]),
     "positional only": (
@@ -110,7 +114,7 @@ SHAPES = {
 }
 HEADER = """
 import os
-from typing import Annotated, Any, Literal, Optional, TypeVar, Union
+from typing import Annotated, Any, Final, Literal, Optional, TypeVar, Union
 
 Text = str
 MaybeText = Optional["Text"]

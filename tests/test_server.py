@@ -69,7 +69,13 @@ BAD_REQUESTS = [
     (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n", 400, "bad_request"),
     (b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
     (b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
-    (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found"),
+    (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"GET liveness HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"OPTIONS %2A HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"GET http://[::1/liveness HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"GET http:///liveness HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"G(T /liveness HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
+    (b"G\xc3\xa9T /liveness HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
 ]
 
 
@@ -102,6 +108,19 @@ def test_the_target_may_name_a_host(start_server):
     )
     assert exchange(server, b"GET http://host HTTP/1.1\r\nHost: host\r\n\r\n").endswith(b"/v1/commands\n")
     assert SECRET not in server.stop()[1]
+
+
+def test_the_host_in_the_target_counts(start_server):
+    """Host is ignored then (RFC 9112 section 3.2.2): it shows in the URL to which a provider sends the browser back."""
+    server = start_server(
+        CONNECTOR_PROXY_AUTH_REDIRECT_URLS="https://arena.example",
+        CONNECTOR_PROXY_XERO_CLIENT_ID="c",
+        CONNECTOR_PROXY_XERO_CLIENT_SECRET="s",
+    )
+    target = "http://proxy.example/v1/auth/xero/OAuth?redirect_url=https://arena.example/"
+    answer = exchange(server, f"GET {target} HTTP/1.1\r\nHost: other.example\r\n\r\n".encode())
+    assert b"proxy.example%2Fv1%2Fauth" in answer
+    assert b"other.example" not in answer
 
 
 def test_half_a_head_is_no_request(start_server):
@@ -708,3 +727,20 @@ def is_listening(port):
     except OSError:
         return False
     return True
+
+
+def test_a_child_process_that_a_command_forks_ends_as_it_says(start_server, write_connector, tmp_path):
+    """It neither answers nor serves."""
+    source = """
+import os, sys
+class Fork:
+    def execute(self, *_):
+        child = os.fork()
+        if not child:
+            sys.exit(3)
+        return {"response": {"status": os.waitpid(child, 0)[1] >> 8}}
+"""
+    name = write_connector(source)
+    server = start_server("--connectors", str(tmp_path))
+    assert call(server, f"{name}/Fork") == (200, {"status": 3})
+    assert server.stop(1)[1].count("POST ") == 1

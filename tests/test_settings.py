@@ -34,6 +34,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("CONFIG", "/no/such/file.py", "No such file"),
         ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin; write https://host"),
         ("CORS_ORIGINS", "a.example", "'a.example' is no origin"),
+        ("CORS_ORIGINS", "https://*.example", "'https://*.example' is no origin"),
         ("PUBLIC_URL", "proxy.example", "'proxy.example' cannot be used: it is no http or https URL"),
         ("PUBLIC_URL", "ftp://proxy.example", "no http or https URL"),
         ("PUBLIC_URL", "https://", "no http or https URL"),
@@ -58,6 +59,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("SECRET_KEY", " ", "set but empty"),
         ("API_KEY", "", "set but empty"),
         ("API_KEY", " \t", "set but empty"),
+        ("API_KEY", "k\nl", "a key has a control character"),
         ("API_KEY_FILE", "", "set but empty"),
         ("API_KEY_FILE", "/no/such/file", "No such file"),
         ("API_KEY_FILE", "/dev/null", "holds no key"),
@@ -207,6 +209,10 @@ def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
         ("OTHER_MAX_BYTES", "1k", "is '1k'; it takes a whole number from 1 to "),
         ("HTTP_ALLOWED_HOSTS", "http://10.0.0.1", "'http://10.0.0.1' is no name, address or network"),
         ("HTTP_ALLOWED_HOSTS", "a.example;b.example", "'a.example;b.example' is no name, address or network"),
+        ("HTTP_ALLOWED_HOSTS", ",", "names no host"),
+        ("HTTP_ALLOWED_HOSTS", "10.0.0.256", "'10.0.0.256' is no name, address or network"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:0", "'a.example:0' is no name, address or network"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:65536", "'a.example:65536' is no name, address or network"),
         ("HTTP_ALLOWED_HOSTS", "a.example/path", "'a.example/path' is no name, address or network"),
         ("SMTP_HELO_NAME", "my proxy", "is 'my proxy'; it takes a domain such as proxy.example.org, or [192.0.2.1]"),
     ],
@@ -296,6 +302,19 @@ def test_a_key_file_may_have_a_byte_order_mark_and_comments(make_app, tmp_path, 
     assert app.get("/v1/auths", headers={"Spiff-Connector-Proxy-Api-Key": "k"}).status_int == 200
     for other in "# a comment", "#old", "\xef\xbb\xbfk", "":
         app.get("/v1/auths", headers={"Spiff-Connector-Proxy-Api-Key": other}, status=401)
+
+
+def test_a_key_file_in_utf_16_is_refused(make_app, tmp_path):
+    """PowerShell's `>` writes it."""
+    (tmp_path / "keys").write_text("k\n", encoding="utf-16")
+    with pytest.raises(SettingError, match=r"a key has a control character, .* UTF-16"):
+        make_app(API_KEY_FILE=tmp_path / "keys")
+
+
+def test_a_connector_is_not_a_folder_of_connectors(write_connector, make_app, tmp_path):
+    folder = tmp_path / f"connector_{write_connector('')}"
+    with pytest.raises(SettingError, match=f"{folder} is a connector; give the folder that it is in, {tmp_path}$"):
+        make_app(folder)
 
 
 def test_the_config_file_is_compiled_by_its_own_rules(imports, tmp_path):

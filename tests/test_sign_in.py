@@ -834,6 +834,8 @@ NOTHING = "answered 200: no token, and no reason"
         (200, b'"access_token=t"', NOTHING),
         (200, b'{"access_token": null}', NOTHING),
         (200, b'{"access_token": ""}', NOTHING),
+        (200, b'{"access_token": 5}', NOTHING),
+        (200, b'{"access_token": {"a": 1}}', NOTHING),
         (200, b"access_token=", NOTHING),
         (200, b'{"access_token": NaN}', NOTHING),
         (200, b"[" * 100_000, NOTHING),
