@@ -37,8 +37,9 @@ MODULE = ROOT / "spiffproxy.py"
 CALLER = ROOT / "tests" / "caller.py"
 JSON = "application/json"
 _numbers = itertools.count(1)
-# a shell's background job ignores it, and so would the servers that are started here
+# a shell's background job ignores the one and nohup has it ignore the other; so would the servers that are started here
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_make_parametrize_id(val):
