@@ -1650,8 +1650,9 @@ def force_exit(signals: int, first: bytes) -> None:
         if os.read(signals, 1) != first or time.monotonic() > started + 1:
             break
     message = threading.Thread(target=logger.warning, args=("stopped before everything was done",), daemon=True)
-    message.start()
-    message.join(1)  # the log may be stuck
+    with suppress(RuntimeError):  # from 3.12 on, no thread starts while the interpreter ends
+        message.start()
+        message.join(1)  # the log may be stuck
     os._exit(1)
 
 
