@@ -171,7 +171,8 @@ def convert_exceptions(name: str, slots: threading.Semaphore | None = None) -> I
         yield
     except BaseException as error:  # SystemExit, too
         if os.getpid() != process:  # a child that the code forked: it ends here, and does not serve
-            os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
+            code = (error.code or 0) if isinstance(error, SystemExit) else 1
+            os._exit(code if isinstance(code, int) else 1)
         error_code = type(error).__name__
         log_frames(error, "%s raised %s", name, error_code)
         raise ProxyError(500, error_code, exception_text(error)) from None

@@ -135,8 +135,8 @@ def test_no_pay_rate(call, employee_id, code, status):
     [
         *[({"subdomain": x}, "subdomain is ") for x in ("", "a/b", "..", "a.b", "a%2fb", "-a", "a" * 64, "ä", None, 5)],
         *[({"employee_id": x}, "employee_id is ") for x in ("", "-1", -1, "4/../5", "4?", "directory", "٣", 4.0, True)],
-        *[({"employee_id": x}, "employee_id is none") for x in (None, [4])],
-        *[({"api_key": x}, "api_key is none") for x in ("", " ", "k3y:x", "k3y\r\nX: y", "k3ÿ", None, 5)],
+        *[({"employee_id": x}, "employee_id is not usable") for x in (None, [4])],
+        *[({"api_key": x}, "api_key is not usable") for x in ("", " ", "k3y:x", "k3y\r\nX: y", "k3ÿ", None, 5)],
         *[({"fields": x}, "fields is ") for x in ("", " ", "a,,b", ",", None, ["firstName"])],
     ],
 )

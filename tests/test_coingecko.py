@@ -175,7 +175,10 @@ def test_keys(make_call, coingecko, place, key, sent):
             ("GetCoinHistory", {**HISTORY, "date": x}, "dd-mm-yyyy")
             for x in ("", "2025-12-30", "30-2-2025", "30-02-2025", "1-1-2025", "٣٠-12-2025", "30-12-25", None, 30122025)
         ],
-        *[("GetPrice", {**PRICE, "api_key": x}, "api_key is none") for x in ("CG-k3y\r\nX: y", "CG-k3yÿ", 5, [KEY])],
+        *[
+            ("GetPrice", {**PRICE, "api_key": x}, "api_key is not usable")
+            for x in ("CG-k3y\r\nX: y", "CG-k3yÿ", 5, [KEY])
+        ],
     ],
 )
 def test_mistakes_of_the_author(call, coingecko, command, parameters, words):

@@ -729,7 +729,11 @@ def is_listening(port):
     return True
 
 
-def test_a_child_process_that_a_command_forks_ends_as_it_says(start_server, write_connector, tmp_path):
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('words')", 1), ("raise ValueError", 1)],
+)
+def test_a_child_process_that_a_command_forks_ends_as_it_says(start_server, write_connector, tmp_path, ends, status):
     """It neither answers nor serves."""
     source = """
 import os, sys
@@ -737,10 +741,10 @@ class Fork:
     def execute(self, *_):
         child = os.fork()
         if not child:
-            sys.exit(3)
+            %s
         return {"response": {"status": os.waitpid(child, 0)[1] >> 8}}
 """
-    name = write_connector(source)
+    name = write_connector(source % ends)
     server = start_server("--connectors", str(tmp_path))
-    assert call(server, f"{name}/Fork") == (200, {"status": 3})
+    assert call(server, f"{name}/Fork") == (200, {"status": status})
     assert server.stop(1)[1].count("POST ") == 1

@@ -63,7 +63,7 @@ def check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool 
     if isinstance(value, str) and re.fullmatch(pattern, value.strip()):
         return value.strip()
     if secret or not isinstance(value, (str, int)):
-        raise RequestError("ValueError", f"{parameter} is none; it takes {takes}", 400)
+        raise RequestError("ValueError", f"{parameter} is not usable; it takes {takes}", 400)
     raise invalid_value(parameter, value, takes)
 
 

@@ -44,7 +44,7 @@ def check_key(value: Any) -> str | None:
         return None
     if isinstance(value, str) and re.fullmatch("[!-~]+", value.strip()):
         return value.strip()
-    raise RequestError("ValueError", "api_key is none; it takes a key of CoinGecko's, or nothing", 400)
+    raise RequestError("ValueError", "api_key is not usable; it takes a key of CoinGecko's, or nothing", 400)
 
 
 def is_unicode(text: str) -> bool:
