@@ -272,10 +272,16 @@ def test_keys(make_call, store, key):
         ("data:text/plain;charset=utf-8;name=a.txt;base64,dGV4dA==", None, ("text/plain;charset=utf-8", b"text")),
         ("data:;charset=utf-8;base64,dGV4dA==", None, ("application/octet-stream", b"text")),
         ("data:text/plain;charset=utf-8;base64,dGV4dA==", " a/b;  c=d ", ("a/b;  c=d", b"text")),
+        ({"content_base64": encode(BYTES)}, None, ("application/octet-stream", BYTES)),
+        (
+            {"filename": "a.csv", "mimetype": "text/csv; charset=utf-8", "content_base64": "YQ==", "size": 1},
+            "",
+            ("text/csv;charset=utf-8", b"a"),
+        ),
     ],
 )
 def test_file_data(make_call, store, file_data, content_type, stored):
-    """Is base64, or SpiffArena's data URL, whose type is that of the object unless another is given."""
+    """Is base64, or a file, whose type is that of the object unless another is given."""
     body, error, _ = make_call()("PutObject", key="k", file_data=file_data, content_type=content_type)
     assert error is None
     assert body["size"] == len(stored[1])
@@ -420,7 +426,11 @@ def test_the_region(make_call, store, environ, parameters):
         ({"file_data": "grün"}, "file_data is neither"),
         ({"file_data": "dGV4dA"}, "file_data is neither"),
         ({"file_data": "data:text/plain,text"}, "data:<mimetype>;name=<name>;base64,<data>"),
-        ({"file_data": {"a": 1}}, "file_data must be text, not dict"),
+        ({"file_data": {"a": 1}}, "file_data must be a data URL, or an object with filename, content_base64"),
+        ({"file_data": {"content_base64": "YQ"}}, "file_data: its data is not base64"),
+        ({"file_data": "data:text/plain;base64,YQ"}, "file_data: its data is not base64"),
+        ({"file_data": "data:text/plain;x=%C3%BC;base64,"}, "file_data: x in the mimetype is"),
+        ({"file_data": 5}, "file_data must be a data URL, or an object"),
         ({"content_type": "a/b\r\nx: y"}, "content_type holds a line break"),
         ({"content_type": "ü"}, "content_type holds a line break, or a letter beyond ASCII"),
         ({"region": "eu/../"}, "region is 'eu/../', which is no name of a region"),

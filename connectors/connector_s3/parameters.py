@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.files import decode_base64, encode_content_type, is_file, read_file
 
-# SpiffArena writes data:<mimetype>;name=<name>;base64,<data>
-DATA_URL = re.compile(r"data:(?P<type>([^;,]+(;charset=[^;,]+)?)?)(;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 DEFAULT_SECONDS = 60 * 60
 MAX_SECONDS = 7 * 24 * 60 * 60  # the longest that a signature is valid
 MAX_KEYS = 1000  # the most that S3 lists in one response
@@ -57,17 +55,20 @@ def read_header(parameter: str, value: Any) -> str:
 
 
 def read_file_data(value: Any) -> tuple[bytes, str]:
-    """Return the content, and its type if a data URL has one."""
+    """Return the content and its type, which is empty if the content is nothing but base64."""
     if value is None:  # to store nothing in its place would surprise
         raise invalid("file_data is null")
-    text = read_text("file_data", value)
-    match = DATA_URL.fullmatch(text)
+    if is_file(value) or not isinstance(value, str):
+        try:
+            file = read_file("file_data", value)
+            return file.content, encode_content_type("file_data", file)
+        except ValueError as error:
+            raise invalid(str(error)) from None
     try:
-        content = base64.b64decode(re.sub(r"\s", "", match["data"] if match else text), validate=True)
-    except ValueError as error:
-        shape = "data:<mimetype>;name=<name>;base64,<data>"
-        raise invalid(f"file_data is neither base64 nor a data URL, {shape}: {error}") from None
-    return content, match["type"] if match else ""
+        return decode_base64("file_data", value), ""
+    except ValueError:
+        shapes = "a data URL, data:<mimetype>;name=<name>;base64,<data>"
+        raise invalid(f"file_data is neither base64 nor {shapes}") from None
 
 
 def read_number(parameter: str, value: Any, *, default: int, most: int) -> int:

@@ -26,7 +26,7 @@ class Email(ConnectorCommand):
     :param email_bcc: as email_to, and nobody else sees it
     :param email_reply_to: as email_to
     :param email_html: the same as email_body, in HTML
-    :param email_attachments: a list of SpiffArena's file data, or of objects with filename, content_base64 and mimetype
+    :param email_attachments: a list of SpiffArena's file data, or of objects with filename, mimetype and content_base64
     """
 
     smtp_host: str

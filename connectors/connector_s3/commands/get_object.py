@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spiffproxy_http.headers import find_content_type
+from spiffproxy_http.files import File
+from spiffproxy_http.headers import find_content_type, parse_media_type
 
 from connector_s3.errors import GET_ERRORS
 from connector_s3.objects import S3Command, read_etag
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class GetObject(S3Command):
-    """Get an object with its type, as base64."""
+    """Get an object as a file: filename, mimetype, content_base64 and size."""
 
     errors = GET_ERRORS
 
@@ -34,14 +34,12 @@ class GetObject(S3Command):
         key = read_key(self.key)
         response = self.send_signed(client, "GET", f"/{encode_path(key)}")
         content_type = find_content_type(response.headers)
-        return {  # the first three are what an attachment of the smtp connector takes
-            "filename": key.rpartition("/")[2],
-            "mimetype": content_type.partition(";")[0].strip(),
-            "content_base64": base64.b64encode(response.body).decode(),
+        media_type, parameters = parse_media_type(content_type)
+        return {
+            **File(key, media_type, parameters, response.body).as_object(),
             "content_type": content_type,
             "bucket": self.bucket,
             "key": key,
-            "size": len(response.body),
             "etag": read_etag(response),
             "last_modified": response.headers.get("Last-Modified"),
         }

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 class PutObject(S3Command):
     """Store an object.
 
-    :param file_data: base64, or SpiffArena's file data
-    :param content_type: empty for that of SpiffArena's file data
+    :param file_data: a file: SpiffArena's file data, or an object with filename, mimetype and content_base64; or base64
+    :param content_type: empty for that of the file
     """
 
     errors = PUT_ERRORS
 
     bucket: str
     key: str
-    file_data: str
+    file_data: str | dict[str, Any]
     content_type: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
