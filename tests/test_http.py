@@ -21,15 +21,16 @@ def test_the_ids_and_parameters_are_those_that_diagrams_use(make_app):
         entry["id"]: [p["id"] for p in entry["parameters"]] for entry in answer if entry["id"].startswith("http/")
     }
     auth = ["basic_auth_username", "basic_auth_password"]
+    last = ["include_response_headers", "response_format"]
     assert listed == {
-        "http/DeleteRequestV2": ["url", "headers", "params", *auth, "data", "body_format", "include_response_headers"],
+        "http/DeleteRequestV2": ["url", "headers", "params", *auth, "data", "body_format", *last],
         "http/GetRequest": ["url", "headers", "params", *auth],
-        "http/GetRequestV2": ["url", "headers", "params", *auth, "attempts", "include_response_headers"],
-        "http/HeadRequestV2": ["url", "headers", "params", *auth, "attempts", "include_response_headers"],
-        "http/PatchRequestV2": ["url", "headers", *auth, "data", "body_format", "include_response_headers"],
+        "http/GetRequestV2": ["url", "headers", "params", *auth, "attempts", *last],
+        "http/HeadRequestV2": ["url", "headers", "params", *auth, "attempts", *last],
+        "http/PatchRequestV2": ["url", "headers", *auth, "data", "body_format", *last],
         "http/PostRequest": ["url", "headers", *auth, "data"],
-        "http/PostRequestV2": ["url", "headers", *auth, "data", "body_format", "include_response_headers"],
-        "http/PutRequestV2": ["url", "headers", *auth, "data", "body_format", "include_response_headers"],
+        "http/PostRequestV2": ["url", "headers", *auth, "data", "body_format", *last],
+        "http/PutRequestV2": ["url", "headers", *auth, "data", "body_format", *last],
     }
     required = [
         p["id"] for entry in answer if entry["id"].startswith("http/") for p in entry["parameters"] if p["required"]

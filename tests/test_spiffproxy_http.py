@@ -83,7 +83,16 @@ def test_bodies(client, upstream, method, parameters, content_type, body):
     assert request.headers.get_all("Content-Length") == ([str(len(body))] if has_length else None)
 
 
-@pytest.mark.parametrize("parameters", [{"json": None, "form": {}}, {"form": {}, "data": b""}, {"json": 1, "data": ""}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"json": None, "form": {}},
+        {"form": {}, "data": b""},
+        {"json": 1, "data": ""},
+        {"multipart": {}, "json": None},
+        {"multipart": {}, "file": "data:;base64,"},
+    ],
+)
 def test_two_bodies_are_a_mistake_of_the_author(client, upstream, parameters):
     with pytest.raises(TypeError, match="one body: json, form or data"):
         client.send("POST", upstream.url, **parameters)

@@ -16,7 +16,7 @@ HEAD_ERRORS = {**SHARED_ERRORS, **NO_RESPONSE_HEADERS}
 GET_ERRORS = {
     **SHARED_ERRORS,
     **NO_RESPONSE,
-    "JSONDecodeError": "the answer is not the JSON that it says it is",
-    "ExpatError": "the answer is not the XML that it says it is",
+    "JSONDecodeError": "the response is not valid JSON, although its content type or response_format says so",
+    "ExpatError": "the response is not valid XML, although its content type or response_format says so",
 }
 DATA_ERRORS = {**GET_ERRORS, "InvalidJSONError": "the data cannot be written as JSON"}

@@ -30,8 +30,8 @@ The connector of a JSON API is a class for each command:
     One for each call of a command: it has one clock for all requests, and the operator's rules. `config` and `logs` are
     attributes. A `RequestError` from here is about a setting.
 
-`Client.send(method, url, *, params, headers, json, form, data, basic_auth, follow_redirects, decompress, attempts)`
-    Sends a request and returns a `Response`. At most one of `json`, `form` and `data` is the body.
+`Client.send(method, url, *, params, headers, basic_auth, follow_redirects, decompress, attempts, …)`
+    Sends a request and returns a `Response`. At most one of `json`, `form`, `data`, `multipart` and `file` is the body.
 
 `Response`
     `status`; `headers` with `get`, `get_all` and `items`; `body` (bytes); `text`; `json()`.
@@ -42,7 +42,8 @@ The connector of a JSON API is a class for each command:
     `response`, and at most 300 characters of the body in its message; every other error has None there.
 
 The modules of this package can be imported too: `vendor` for the API of a vendor with error messages of its own,
-`request_commands` for commands whose parameters are a request, `url`, `hosts` and `xml`.
+`request_commands` for commands whose parameters are a request, `files` for parameters and results that are files,
+`url`, `hosts` and `xml`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from spiffproxy_http.transport import Call, send_following_redirects, send_reque
 
 if TYPE_CHECKING:
     from spiffproxy_http.headers import Headers
+    from spiffproxy_http.url import Url
 
 TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
 SECONDS_BETWEEN_ATTEMPTS = 1
@@ -24,10 +25,14 @@ RETRYABLE_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedE
 
 
 class Response:
-    """A response: `status`, `headers` (`get`, `get_all`, `items`; names in any case of letters) and `body` (bytes)."""
+    """A response: `status`, `headers` (`get`, `get_all`, `items`; names in any case of letters) and `body` (bytes).
 
-    def __init__(self, request: Request, status: int, headers: Headers, body: bytes) -> None:
+    `url` is the URL that it came from, after redirects.
+    """
+
+    def __init__(self, request: Request, url: Url, status: int, headers: Headers, body: bytes) -> None:
         self._request = request
+        self.url = url
         self.status = status
         self.headers = headers
         self.body = body
@@ -86,6 +91,8 @@ class Client:
         json: Any = UNSET,
         form: dict[str, Any] | None = None,
         data: bytes | str | None = None,
+        multipart: dict[str, Any] | None = None,
+        file: Any = None,
         basic_auth: tuple[str, str] | None = None,
         follow_redirects: bool = False,
         decompress: bool = True,
@@ -94,12 +101,14 @@ class Client:
         """Send a request and return the response. Raise `RequestError` if there is none, or its status is 300 or above.
 
         `params` are appended to the query of the URL. The body is `json` (None is sent as null), `form` (URL-encoded),
-        `data` (as it is, without a content type; a string as UTF-8), or none of them. In `params` and `form` a list
-        repeats its name, and None leaves it out. Redirects are not followed unless asked for: keys and tokens are for
-        one host. `attempts` is how often to send while the upstream fails, one second apart, as the time allows.
+        `data` (as it is, without a content type; a string as UTF-8), `multipart` (strings, numbers, booleans and files
+        by name), `file` (as it is, with its type), or none of them; `spiffproxy_http.files` says what a file is. In
+        `params`, `form` and `multipart` a list repeats its name, and None leaves it out. Redirects are not followed
+        unless asked for: keys and tokens are for one host. `attempts` is how often to send while the upstream fails,
+        one second apart, as the time allows.
         """
         try:
-            body = {"json": json, "form": form, "data": data}
+            body = {"json": json, "form": form, "data": data, "multipart": multipart, "file": file}
             request = build_request(method, url, params=params, headers=headers, basic_auth=basic_auth, **body)
         except RequestError as error:
             self.logs.append(f"{method}: {error.error_code}")
@@ -126,12 +135,12 @@ class Client:
 
     def _exchange(self, request: Request, *, follow_redirects: bool, decompress: bool) -> Response:
         send = send_following_redirects if follow_redirects else send_request
-        connection, incoming = send(request, self._call)
+        connection, incoming, url = send(request, self._call)
         try:
             body = read_body(incoming, self._max_bytes, decompress=decompress)
         finally:
             connection.finish(incoming)
-        return Response(request, incoming.status, incoming.headers, body)
+        return Response(request, url, incoming.status, incoming.headers, body)
 
     def _may_retry(self, error: RequestError) -> bool:
         """Return whether another attempt may succeed, and there is time for it."""

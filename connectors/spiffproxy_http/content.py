@@ -151,11 +151,15 @@ def parse_body(body: bytes, headers: Headers, logs: list[str] | None = None) -> 
     if body and media_type == "application/json":
         return parse_json(body, headers, logs)
     if body and media_type in ("application/xml", "text/xml"):
-        try:
-            return parse_xml(decode_xml(body, find_charset(headers)))
-        except (LookupError, ValueError) as error:
-            raise ExpatError(f"the charset is not what it says: {error}") from None
+        return parse_xml_body(body, headers)
     return {"raw_response": decode_text(body, headers, logs)}
+
+
+def parse_xml_body(body: bytes, headers: Headers) -> dict[str, Any]:
+    try:
+        return parse_xml(decode_xml(body, find_charset(headers)))
+    except (LookupError, ValueError) as error:
+        raise ExpatError(f"the charset is not what it says: {error}") from None
 
 
 def refuse_constant(name: str) -> None:

@@ -16,7 +16,8 @@ from spiffproxy_http.filenames import clean_filename, find_filename
 from spiffproxy_http.headers import find_content_type, parse_media_type
 
 if TYPE_CHECKING:
-    from spiffproxy_http.client import Response
+    from spiffproxy_http.headers import Headers
+    from spiffproxy_http.url import Url
 
 DEFAULT_FILENAME = "file"
 DEFAULT_TYPE = "application/octet-stream"
@@ -81,10 +82,10 @@ def read_file(place: str, value: Any) -> File:
     return File(filename, media_type, parameters, content)
 
 
-def file_from_response(response: Response) -> File:
+def file_from_response(headers: Headers, url: Url, body: bytes) -> File:
     """Return the body of a response as a file, whatever its content type."""
-    media_type, parameters = parse_media_type(find_content_type(response.headers))
-    return File(find_filename(response.headers, response.url), media_type, parameters, response.body)
+    media_type, parameters = parse_media_type(find_content_type(headers))
+    return File(find_filename(headers, url), media_type, parameters, body)
 
 
 def decode_base64(place: str, data: Any) -> bytes:

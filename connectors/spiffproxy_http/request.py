@@ -43,15 +43,20 @@ def build_request(
     json: Any = UNSET,
     form: dict[str, Any] | None = None,
     data: bytes | str | None = None,
+    multipart: dict[str, Any] | None = None,
+    file: Any = None,
     basic_auth: tuple[str, str] | None = None,
 ) -> Request:
     """Return the request; raise `RequestError` with status 400 if the parameters are wrong."""
     parsed_url = add_params(parse_url(url), params)
-    body, content_type = encode_body(json, form, data)
+    body, content_type = encode_body(json, form, data, multipart, file)
     fields = {name.lower(): (name, value) for name, value in OWN_HEADERS.items()}
     if content_type:
         fields["content-type"] = ("Content-Type", content_type)
     for name, value in check_headers(headers).items():
+        if multipart is not None and name.lower() == "content-type":
+            message = "headers has a Content-Type, but a multipart body has its own, with its boundary. Remove it."
+            raise RequestError("ValueError", message, 400)
         fields[name.lower()] = (name, value)
     credentials = basic_auth or parsed_url.credentials
     if credentials:
@@ -59,19 +64,36 @@ def build_request(
     return Request(method, parsed_url, dict(fields.values()), body)
 
 
-def encode_body(json: Any, form: Any, data: bytes | str | None) -> tuple[bytes | None, str | None]:
+def encode_body(
+    json: Any, form: Any, data: bytes | str | None, multipart: Any, file: Any
+) -> tuple[bytes | None, str | None]:
     """Return the body of a request and its content type, each None if there is none."""
-    bodies = (json is not UNSET) + (form is not None) + (data is not None)
-    if bodies > 1:
-        raise TypeError("a request has one body: json, form or data")
+    bodies = [json is not UNSET, *(value is not None for value in (form, data, multipart, file))]
+    if sum(bodies) > 1:
+        raise TypeError("a request has one body: json, form or data, or multipart or file")
     try:
         if json is not UNSET:
             return encode_json(json), "application/json"
         if form is not None:
             return encode_form(form), "application/x-www-form-urlencoded"
+        if multipart is not None:
+            from spiffproxy_http.multipart import encode_multipart  # takes its time to import, and is rarely needed
+
+            return encode_multipart(multipart)
+        if file is not None:
+            return encode_file(file)
         return data.encode() if isinstance(data, str) else data, None
     except UnicodeEncodeError:
         raise RequestError("ValueError", "data holds half of a surrogate pair", 400) from None
+    except ValueError as error:
+        raise RequestError("ValueError", str(error), 400) from None
+
+
+def encode_file(value: Any) -> tuple[bytes, str]:
+    from spiffproxy_http.files import encode_content_type, read_file  # take their time to import, and are rarely needed
+
+    file = read_file("data", value)
+    return file.content, encode_content_type("data", file)
 
 
 def encode_json(value: Any) -> bytes:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from xml.parsers.expat import ExpatError
 
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from spiffproxy_http.client import Client, Response
 from spiffproxy_http.command import error_result, result
-from spiffproxy_http.content import decode_text, parse_body
+from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.headers import join_headers
 from spiffproxy_http.request import encode_json
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1, ConnectorProxyResponseDict
+
+ResponseFormat = Literal["auto", "json", "xml", "text", "file"]
+# responses without a body, whatever the format (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)
+STATUSES_WITHOUT_BODY = {204, 205, 304}
 
 
 class RequestV1(ConnectorCommand):
@@ -24,7 +28,8 @@ class RequestV1(ConnectorCommand):
     :param headers: an object of strings
     :param params: an object, appended to the query of the url; a value may be a list
     :param data: the request body, as JSON unless body_format says otherwise
-    :param body_format: json (unless set), form (URL-encoded), raw (a string as it is) or none
+    :param body_format: json (unless set), form (URL-encoded), multipart (a form with files), file (data is a file, sent
+        as it is), raw (a string as it is) or none
     """
 
     method: str
@@ -72,10 +77,13 @@ class RequestV2(RequestV1):
 
     :param attempts: how often to send while the upstream fails, from 1 (unless set) to 10
     :param include_response_headers: true adds the headers of the response to the result
+    :param response_format: auto (unless set: by the content type), json, xml, text, or file (an object with filename,
+        mimetype, content_base64 and size)
     """
 
     attempts: int | None = None
     include_response_headers: bool = False
+    response_format: ResponseFormat | None = "auto"
 
     def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
         """Return the parsed body of the response, also if its status is the error."""
@@ -84,7 +92,7 @@ class RequestV2(RequestV1):
         attempts = self.attempts if type(self.attempts) is int and 1 <= self.attempts <= 10 else 1
         logs: list[str] = []
         try:
-            client = ParsingClient(config)
+            client = ParsingClient(config, read_response_format(self.response_format, self.method))
             logs = client.logs
             response = self.send(client, attempts)
             envelope = result(client.content, logs)
@@ -101,15 +109,19 @@ class RequestV2(RequestV1):
 
 
 class ParsingClient(Client):
-    """A client that parses each body by its content type, as `content`, and for which 400 is the first error."""
+    """A client that reads each body in the format, as `content`, and for which 400 is the first error."""
 
     content: Any = None
 
+    def __init__(self, config: Any, response_format: str) -> None:
+        super().__init__(config)
+        self._response_format = response_format
+
     def check(self, response: Response) -> None:
-        """Raise `RequestError` for a status of 400 and above, and for a body that is not what its type says."""
+        """Raise `RequestError` for a status of 400 and above, and for a body that is not in the format."""
         code = problem = ""
         try:
-            self.content = parse_body(response.body, response.headers, self.logs)
+            self.content = read_content(response, self._response_format, self.logs)
         except (ValueError, ExpatError) as error:
             self.content = {"raw_response": decode_text(response.body, response.headers, self.logs)}
             code = type(error).__name__
@@ -120,16 +132,45 @@ class ParsingClient(Client):
             raise response.to_error(code, problem)
 
 
+def read_response_format(value: Any, method: str) -> str:
+    """Return the format in lower case; raise `RequestError` if it is unknown. A response to HEAD has no body."""
+    name = str(value or "auto").lower()
+    if name not in get_args(ResponseFormat):
+        message = f"response_format is {name[:20]!r}; it may be 'auto', 'json', 'xml', 'text' or 'file'"
+        raise RequestError("ValueError", message, 400)
+    return "auto" if method == "HEAD" else name
+
+
+def read_content(response: Response, response_format: str, logs: list[str]) -> Any:
+    """Return the body in the format; raise JSONDecodeError or ExpatError if it is not JSON or XML.
+
+    `file` is for the file that was asked for: the body of an error is read by its content type.
+    """
+    body, headers = response.body, response.headers
+    has_body = response.status not in STATUSES_WITHOUT_BODY
+    if response_format == "json" and has_body:
+        return parse_json(body, headers, logs)
+    if response_format == "xml" and has_body:
+        return parse_xml_body(body, headers)
+    if response_format == "text":
+        return {"raw_response": decode_text(body, headers, logs)}
+    if response_format == "file" and has_body and response.status < 400:
+        from spiffproxy_http.files import file_from_response  # takes its time to import, and is rarely needed
+
+        return file_from_response(headers, response.url, body).as_object()
+    return parse_body(body, headers, logs)
+
+
 def choose_body(data: Any, body_format: str | None) -> dict[str, Any]:
     """Return the body as a parameter of `Client.send`; raise `RequestError` if data and format do not fit."""
     name = str(body_format or "json").lower()
-    if name not in ("json", "form", "raw", "none"):
-        message = f"body_format is {name[:20]!r}; it may be 'json', 'form', 'raw' or 'none'"
+    if name not in ("json", "form", "multipart", "file", "raw", "none"):
+        message = f"body_format is {name[:20]!r}; it may be 'multipart', 'file', 'json', 'form', 'raw' or 'none'"
         raise RequestError("ValueError", message, 400)
     if data is None or name == "none":
         return {}
-    if name == "json":
-        return {"json": data}
+    if name in ("json", "multipart", "file"):
+        return {name: data}
     if name == "raw":
         return {"data": data if isinstance(data, str) else encode_json(data)}
     if not isinstance(data, dict):

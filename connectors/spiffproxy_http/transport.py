@@ -35,8 +35,8 @@ class Call:
 # --- One request --------------------------------------------------------------------------------------------------
 
 
-def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
-    """Send a request and return its response, the body unread, with the connection to finish after it."""
+def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Url]:
+    """Send a request and return its response, the body unread, with the connection to finish after it, and the URL."""
     url = request.url
     proxy = find_proxy(url)
     # a name that a proxy looks up, or whose address makes no difference, is not looked up here
@@ -48,9 +48,9 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
             with contextlib.suppress(ClosedConnection):
-                return idle, send_on(idle, request, proxy, call)
+                return idle, send_on(idle, request, proxy, call), url
     connection = open_connection(url, proxy, route, call)
-    return connection, send_on(connection, request, proxy, call)
+    return connection, send_on(connection, request, proxy, call), url
 
 
 class ClosedConnection(RequestError):
@@ -145,14 +145,14 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 # --- Redirects ----------------------------------------------------------------------------------------------------
 
 
-def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
+def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Url]:
     """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
     cookies: Cookies | None = None
     for number in range(MAX_REDIRECTS + 1):
-        connection, response = send_request(cookies.add_to(request) if cookies else request, call)
+        connection, response, url = send_request(cookies.add_to(request) if cookies else request, call)
         locations = set(response.headers.get_all("Location"))
         if response.status not in (301, 302, 303, 307, 308) or locations <= {""}:
-            return connection, response
+            return connection, response, url
         discard_body(connection, response, request.url)
         if len(locations) > 1:
             message = f"The response of {request.url.redacted()} has several Location headers, which differ"
