@@ -5,18 +5,17 @@ Imported when a list is made. Without this file, a list has the fields of the pr
 
 from __future__ import annotations
 
-import enum
 import inspect
 import json
 import re
 import textwrap
-import typing
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from spiffproxy import Entry, Parameter, decode_json, encode_json, resolve_union, summarize_entry
+from spiffproxy_schema import SECRET_NAME, schema_of_parameter
+
+from spiffproxy import Entry, Parameter, decode_json, encode_json, summarize_entry
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
@@ -51,10 +50,10 @@ def describe_parameter(parameter: Parameter, docs: Docstrings, cls: type) -> dic
             default = decode_json(encode_json(parameter.signature.default).decode())
             if not (is_secret and default) and not contains_secret(default):
                 described["default"] = default
-    with suppress(BaseException):  # the annotation cannot be read, or refers to itself
-        schema = schema_of(parameter.signature.annotation, cls)
+    with suppress(BaseException):  # the annotation cannot be read or refers to itself, or a keyword is not JSON
+        schema = schema_of_parameter(parameter.name, parameter.signature.annotation, cls)
         if schema:
-            described["schema"] = schema
+            described["schema"] = decode_json(encode_json(schema).decode())
     if is_secret:
         described["secret"] = True
     return described
@@ -76,16 +75,6 @@ def explain_entry(entry: Entry) -> str:
     return "\n".join([summarize_entry(entry), *(f"      {line}".rstrip() for line in lines)])
 
 
-# the name of a parameter, or a key in a default, that holds a secret
-SECRET_NAME = re.compile(
-    r"""
-    pass(word|wd|phrase) | pwd | secret | credential | connection_str | authorization\b
-    | (?<!page_)(?<!next_)(?<!continuation_) token   # these say where a list goes on
-      (?! s | iz | _ur[il] )                         # a number of tokens, a tokenizer, a URL that gives tokens
-    | (api|private)_?key | access_key (?!_id)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
 URL_WITH_PASSWORD = re.compile('://[^/"]*:[^/"]+@')
 
 
@@ -206,94 +195,3 @@ def parse_items(word: str, body: str) -> Items:
         if named:
             for name in named[1].split(", "):
                 yield word, name, item[named.end() :]
-
-
-# --- JSON Schema --------------------------------------------------------------------------------------------------
-
-MAX_SCHEMA_DEPTH = 4  # of objects within objects: one more makes a schema as many times larger as an object has fields
-SCHEMA_TYPES: list[tuple[Any, str]] = [
-    (str, "string"),
-    (bool, "boolean"),
-    (int, "integer"),
-    (float, "number"),
-    (type(None), "null"),
-    (None, "null"),
-    *((kind, "object") for kind in (dict, Mapping, MutableMapping)),
-    *((kind, "array") for kind in (list, tuple, set, frozenset, Sequence, Collection, Iterable)),
-]
-
-
-def schema_of(annotation: Any, cls: type, depth: int = 0) -> dict[str, Any]:
-    """Return the JSON Schema of an annotation; {}, which admits everything, if there is none.
-
-    Raises RecursionError for classes within classes whose schema would have no end, or be too large.
-    """
-    if depth > MAX_SCHEMA_DEPTH:
-        raise RecursionError
-    schemas: list[dict[str, Any]] = []
-    for member in resolve_union(annotation, cls):
-        schema = schema_of_type(member, cls, depth)
-        if not schema:
-            return {}
-        if schema not in schemas:
-            schemas.append(schema)
-    if len(schemas) == 1:
-        return schemas[0]
-    if all(schema.keys() == {"type"} for schema in schemas):
-        return {"type": [schema["type"] for schema in schemas]}
-    return {"anyOf": schemas}
-
-
-def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
-    origin = typing.get_origin(kind) or kind
-    arguments = typing.get_args(kind)
-    if hasattr(kind, "__supertype__"):  # typing.NewType
-        return schema_of(kind.__supertype__, cls, depth)
-    if isinstance(origin, type) and hasattr(origin, "model_json_schema"):  # a model of pydantic
-        # its references are relative to the nearest $id, wherever it is put
-        return {"$id": origin.__qualname__, **origin.model_json_schema()}
-    if origin is typing.Literal:
-        return schema_of_values(list(arguments))
-    if isinstance(origin, type) and issubclass(origin, enum.Enum):
-        return schema_of_values([member.value for member in origin])
-    if hasattr(origin, "__required_keys__"):
-        return schema_of_typed_dict(origin, depth)
-    if isinstance(origin, type) and is_dataclass(origin):
-        return schema_of_dataclass(origin, depth)
-    name = next((name for known, name in SCHEMA_TYPES if origin is known), "")
-    if not name:
-        return {}
-    parts = [schema_of(argument, cls, depth) for argument in arguments if argument is not Ellipsis]
-    if origin is tuple and parts and Ellipsis not in arguments:
-        return {"type": name, "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
-    schema: dict[str, Any] = {"type": name}
-    if parts and parts[-1] and name in ("object", "array"):
-        schema["items" if name == "array" else "additionalProperties"] = parts[-1]
-    return schema
-
-
-def schema_of_values(values: list[Any]) -> dict[str, Any]:
-    encode_json(values)  # which raises if they are not JSON
-    return {"enum": values}
-
-
-def schema_of_typed_dict(cls: Any, depth: int) -> dict[str, Any]:
-    annotations = cls.__annotations__
-    # an annotation kept as a string hides NotRequired from __required_keys__
-    required = [name for name in annotations if name in cls.__required_keys__]
-    required = [name for name in required if "NotRequired" not in str(annotations[name])]
-    return schema_of_fields(annotations, required, cls, depth)
-
-
-def schema_of_dataclass(cls: Any, depth: int) -> dict[str, Any]:
-    taken = [field for field in fields(cls) if field.init]
-    required = [field.name for field in taken if field.default is MISSING and field.default_factory is MISSING]
-    return schema_of_fields({field.name: field.type for field in taken}, required, cls, depth)
-
-
-def schema_of_fields(annotations: Mapping[str, Any], required: list[str], cls: type, depth: int) -> dict[str, Any]:
-    properties = {name: schema_of(annotation, cls, depth + 1) for name, annotation in annotations.items()}
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        schema["required"] = required
-    return schema

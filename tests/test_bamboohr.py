@@ -133,11 +133,14 @@ def test_no_pay_rate(call, employee_id, code, status):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        *[({"subdomain": x}, "subdomain is ") for x in ("", "a/b", "..", "a.b", "a%2fb", "-a", "a" * 64, "ä", None, 5)],
-        *[({"employee_id": x}, "employee_id is ") for x in ("", "-1", -1, "4/../5", "4?", "directory", "٣", 4.0, True)],
-        *[({"employee_id": x}, "employee_id is not usable") for x in (None, [4])],
-        *[({"api_key": x}, "api_key is not usable") for x in ("", " ", "k3y:x", "k3y\r\nX: y", "k3ÿ", None, 5)],
-        *[({"fields": x}, "fields is ") for x in ("", " ", "a,,b", ",", None, ["firstName"])],
+        *[({"subdomain": x}, "subdomain is ") for x in ("", "a/b", "..", "a.b", "a%2fb", "-a", "a" * 64, "ä")],
+        *[({"subdomain": x}, 'subdomain must be a string such as "mycompany", but is ') for x in (None, 5)],
+        *[({"employee_id": x}, "employee_id is ") for x in ("", "-1", -1, "4/../5", "4?", "directory", "٣")],
+        *[({"employee_id": x}, "employee_id must be a string or a") for x in (None, [4], 4.5, True)],
+        *[({"api_key": x}, "api_key is not usable") for x in ("", " ", "k3y:x", "k3y\r\nX: y", "k3ÿ")],
+        *[({"api_key": x}, "api_key must be a string") for x in (None, 5)],
+        *[({"fields": x}, "fields is ") for x in ("", " ", "a,,b", ",")],
+        *[({"fields": x}, "fields must be a string") for x in (None, ["firstName"])],
     ],
 )
 def test_mistakes_of_the_author(call, bamboohr, parameters, words):

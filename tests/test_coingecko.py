@@ -168,17 +168,19 @@ def test_keys(make_call, coingecko, place, key, sent):
 @pytest.mark.parametrize(
     ("command", "parameters", "words"),
     [
-        *[("GetPrice", {**PRICE, "ids": x}, "ids is ") for x in ("", " ", "a,,b", None, ["bitcoin"], "\ud800")],
-        *[("GetPrice", {**PRICE, "vs_currencies": x}, "vs_currencies is ") for x in ("", ",", None, 5)],
-        *[("GetCoinHistory", {**HISTORY, "id": x}, "id is ") for x in ("", ".", " .. ", None, 5, "\udfff")],
+        *[("GetPrice", {**PRICE, "ids": x}, "ids is ") for x in ("", " ", "a,,b", "\ud800")],
+        *[("GetPrice", {**PRICE, "ids": x}, "ids must be a string") for x in (None, ["bitcoin"])],
+        *[("GetPrice", {**PRICE, "vs_currencies": x}, "vs_currencies is ") for x in ("", ",")],
+        *[("GetPrice", {**PRICE, "vs_currencies": x}, "vs_currencies must be a string") for x in (None, 5)],
+        *[("GetCoinHistory", {**HISTORY, "id": x}, "id is ") for x in ("", ".", " .. ", "\udfff")],
+        *[("GetCoinHistory", {**HISTORY, "id": x}, "id must be a string") for x in (None, 5)],
         *[
             ("GetCoinHistory", {**HISTORY, "date": x}, "dd-mm-yyyy")
-            for x in ("", "2025-12-30", "30-2-2025", "30-02-2025", "1-1-2025", "٣٠-12-2025", "30-12-25", None, 30122025)
+            for x in ("", "2025-12-30", "30-2-2025", "30-02-2025", "1-1-2025", "٣٠-12-2025", "30-12-25")
         ],
-        *[
-            ("GetPrice", {**PRICE, "api_key": x}, "api_key is not usable")
-            for x in ("CG-k3y\r\nX: y", "CG-k3yÿ", 5, [KEY])
-        ],
+        *[("GetPrice", {**PRICE, "api_key": x}, "api_key is not usable") for x in ("CG-k3y\r\nX: y", "CG-k3yÿ")],
+        *[("GetPrice", {**PRICE, "api_key": x}, "api_key must be a string") for x in (5, [KEY])],
+        *[("GetCoinHistory", {**HISTORY, "date": x}, "date must be a string such as") for x in (None, 30122025)],
     ],
 )
 def test_mistakes_of_the_author(call, coingecko, command, parameters, words):

@@ -117,6 +117,24 @@ def test_a_part_that_another_part_needs_is_named(copy_module):
     assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_http')}\n")
 
 
+@pytest.mark.parametrize("part", ["spiffproxy_schema", "spiffproxy_parameters"])
+def test_a_part_that_every_bundled_connector_needs(copy_module, part):
+    """Is named for each of them; other connectors go on working."""
+    module = copy_module(f"{part}.py")
+    listed = run_proxy("list", *EXAMPLES, module=module)
+    assert listed.returncode == 1
+    assert f"connector_smtp.commands.send_email: ModuleNotFoundError: No module named '{part}'\n" in listed.stdout
+    assert "  example/CombineStrings(" in listed.stdout
+    called = run_proxy("call", "smtp/SendEmail", module=module)
+    assert json.loads(called.stdout)["error"]["error_code"] == "connector_unavailable"
+    assert part in called.stdout
+
+
+def test_a_part_that_the_descriptions_need_is_named(copy_module):
+    ended = run_proxy("list", "--verbose", module=copy_module("spiffproxy_schema.py"))
+    assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_schema.py')}\n")
+
+
 def test_a_part_that_is_broken_is_not_called_missing(copy_module):
     module = copy_module("spiffproxy_describe.py")
     (module.parent / "connectors" / "spiffproxy_describe.py").write_text("import a_module_that_nobody_has\n")
@@ -129,6 +147,7 @@ def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
     tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
+    tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
     assert set(PARTS) == tested
 
 

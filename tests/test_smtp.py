@@ -447,7 +447,7 @@ def test_nothing_is_sent(send, mail_server, more, code, http_status):
         ({"email_to": None}, "email_to names no recipient"),
         ({"email_to": "nobody"}, 'email_to: "nobody" is not an address. Write jane@example.org'),
         ({"email_to": "a@"}, 'email_to: "a@" is not an address'),
-        ({"email_to": ["a@example.org", 5]}, "email_to must be a string, but is a number"),
+        ({"email_to": ["a@example.org", 5]}, "email_to[1] must be a string, but is a number"),
         ({"email_to": "a b@example.org"}, "email_to: "),
         ({"email_to": "a@b@example.org"}, "email_to: "),
         ({"email_from": ""}, "email_from must be one address, not 0"),
@@ -496,12 +496,25 @@ def test_a_line_break_in_an_encoded_word(send, mail_server, more):
 
 @pytest.mark.parametrize(
     ("user", "password", "logs_in"),
-    [("user", "right", True), ("user", None, False), (None, "right", False), ("", "", False)],
+    [("user", "right", True), ("", "", False), (None, None, False), (None, "", False)],
 )
-def test_login_takes_both_user_and_password(send, mail_server, user, password, logs_in):
+def test_a_login(send, mail_server, user, password, logs_in):
     assert send("SendEmail", mail_server.port, smtp_user=user, smtp_password=password).json == {}
     assert len(mail_server.envelopes) == 1
     assert mail_server.authenticated == logs_in
+
+
+@pytest.mark.parametrize("command", ["SendEmail", "SendEmailV2"])
+@pytest.mark.parametrize("empty", ["", None])
+@pytest.mark.parametrize(
+    ("given", "missing"), [("smtp_user", "smtp_password"), ("smtp_password", "smtp_user")], ids=["user", "password"]
+)
+def test_half_a_login(send, mail_server, command, empty, given, missing):
+    """Is refused: the author expects a login."""
+    answer = send(command, mail_server.port, **{given: "s3cret", missing: empty}).json
+    told = f"{given} is set, but {missing} is empty. Set both, or neither to send without a login."
+    assert answer["error"] == (told if command == "SendEmail" else {"error_code": "ValueError", "message": told})
+    assert mail_server.envelopes == []
 
 
 # --- connections and time ---
@@ -1141,7 +1154,7 @@ def test_a_long_subject_arrives(send, mail_server, subject):
         ("smtp_port", 70000, "70000"),
         ("smtp_port", 10**30, "1000000"),
         ("smtp_port", True, "true"),
-        ("smtp_port", 25.0, "25.0"),
+        ("smtp_port", 25.5, "25.5"),
         ("smtp_port", "\ud800", '"?"'),
         ("smtp_port", None, "null"),
         ("smtp_port", [25], "a list"),
@@ -1167,9 +1180,9 @@ def test_hosts_and_ports_that_are_invalid(send, mail_server, parameter, value, w
         ([""], 'email_.*: "" is not an address'),
         (["a@x.example", " "], 'email_.*: "" is not an address'),
         ([["a@x.example"]], "must be a string, but is a list"),
-        (5, "must be a string, but is a number"),
-        (False, "must be a string, but is false"),
-        ({"a": "a@x.example"}, "must be a string, but is an object"),
+        (5, "must be a string or a list, but is a number"),
+        (False, "must be a string or a list, but is false"),
+        ({"a": "a@x.example"}, "must be a string or a list, but is an object"),
     ],
 )
 def test_recipients_that_are_invalid(send, mail_server, parameter, value, words):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spiffproxy_http import HttpCommand, RequestError
+from spiffproxy_http.errors import invalid_parameter
 from spiffproxy_http.vendor import invalid_value
 
 from connector_bamboohr.errors import BAMBOOHR, ERRORS
@@ -25,10 +26,16 @@ class EmployeeCommand(HttpCommand):
     """
 
     errors = ERRORS
+    checks_parameters = True
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "subdomain": {"examples": ["mycompany"]},
+        "employee_id": {"type": ["string", "integer"], "examples": ["123"]},
+        "fields": {"examples": ["firstName,lastName"]},
+    }
 
     api_key: str
     subdomain: str
-    employee_id: Any  # a string, as it is listed, or a number
+    employee_id: str
 
     @abstractmethod
     def list_fields(self) -> str:
@@ -53,24 +60,25 @@ class EmployeeCommand(HttpCommand):
         # one label of a name (RFC 1123 section 2.1), so that nothing else gets into the path
         label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
         subdomain = check("subdomain", self.subdomain, label, 'the "mycompany" of mycompany.bamboohr.com')
-        number = str(self.employee_id) if type(self.employee_id) is int else self.employee_id
-        number = check("employee_id", number, "[0-9]{1,20}", "the employee's number, or 0 for whose key it is")
+        number = check(
+            "employee_id", str(self.employee_id), "[0-9]{1,20}", "the employee's number, or 0 for whose key it is"
+        )
         return f"{gateway.rstrip('/')}/{subdomain}/v1/employees/{number}"
 
 
-def check(parameter: str, value: Any, pattern: str, takes: str, *, secret: bool = False) -> str:
+def check(parameter: str, value: str, pattern: str, takes: str, *, secret: bool = False) -> str:
     """Return the value without the blanks around it; raise `RequestError` if it does not match the pattern."""
-    if isinstance(value, str) and re.fullmatch(pattern, value.strip()):
+    if re.fullmatch(pattern, value.strip()):
         return value.strip()
-    if secret or not isinstance(value, (str, int)):
-        raise RequestError("ValueError", f"{parameter} is not usable; it takes {takes}", 400)
+    if secret:
+        raise invalid_parameter(f"{parameter} is not usable; it takes {takes}")
     raise invalid_value(parameter, value, takes)
 
 
-def check_field_names(fields: Any) -> str:
+def check_field_names(fields: str) -> str:
     """Return the names of fields as BambooHR expects them; raise `RequestError`."""
-    names = fields.split(",") if isinstance(fields, str) else []
-    if not names or not all(name.strip() for name in names):
+    names = fields.split(",")
+    if not all(name.strip() for name in names):
         raise invalid_value("fields", fields, 'names of fields with commas between them, such as "firstName,lastName"')
     return ",".join(name.strip() for name in names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spiffproxy_http import HttpCommand, RequestError
 
@@ -23,6 +23,13 @@ class MarketCommand(HttpCommand):
     """
 
     errors = ERRORS
+    checks_parameters = True
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "ids": {"examples": ["bitcoin,ethereum"]},
+        "vs_currencies": {"examples": ["usd,eur"]},
+        "id": {"examples": ["bitcoin"]},
+        "date": {"examples": ["30-12-2025"]},
+    }
 
     api_key: str | None
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
-from spiffproxy_http.errors import RequestError
+from spiffproxy_http.errors import invalid_parameter
 from spiffproxy_http.vendor import invalid_value
 
 
-def check_names(parameter: str, value: Any, example: str) -> list[str]:
+def check_names(parameter: str, value: str, example: str) -> list[str]:
     """Return the names in a string with commas between them."""
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [""]
+    names = [name.strip() for name in value.split(",")]
     if not all(names) or not is_unicode(value):
         raise invalid_value(parameter, value, f'names with commas between them, such as "{example}"')
     return names
 
 
-def check_id(value: Any) -> str:
+def check_id(value: str) -> str:
     """Return the id of a coin, encoded for a path."""
-    name = value.strip() if isinstance(value, str) else ""
+    name = value.strip()
     if name in ("", ".", "..") or not is_unicode(name):
         raise invalid_value("id", value, 'the id that CoinGecko has for a coin, such as "bitcoin"')
     return quote(name, safe="")
 
 
-def check_date(value: Any) -> str:
-    date = value.strip() if isinstance(value, str) else ""
+def check_date(value: str) -> str:
+    date = value.strip()
     try:
         datetime.strptime(date, "%d-%m-%Y")
     except ValueError:
@@ -38,13 +37,13 @@ def check_date(value: Any) -> str:
     return date
 
 
-def check_key(value: Any) -> str | None:
+def check_key(value: str | None) -> str | None:
     """Return the key, or None without one."""
-    if value is None or value == "":
+    if not value:
         return None
-    if isinstance(value, str) and re.fullmatch("[!-~]+", value.strip()):
+    if re.fullmatch("[!-~]+", value.strip()):
         return value.strip()
-    raise RequestError("ValueError", "api_key is not usable; it takes a key of CoinGecko's, or nothing", 400)
+    raise invalid_parameter("api_key is not usable; it takes a key of CoinGecko's, or nothing")
 
 
 def is_unicode(text: str) -> bool:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from spiffproxy_parameters import check_parameters
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_postgres import requires
@@ -28,6 +29,7 @@ class PostgresCommand(ConnectorCommand):
         body: Any = {}
         status, error = 200, None
         try:
+            check_parameters(self, refuse)
             body = self._run(self.make_statement(), config)
         except PostgresError as failure:
             status = failure.status
@@ -50,7 +52,7 @@ class TableCommand(PostgresCommand):
 
     database_connection_str: str
     table_name: str
-    schema: Any
+    schema: dict[str, Any]
 
     def make_change(self, sql: str, rows: list[list[Any]]) -> Statement:
         """Return a statement whose result is the number of rows, or the columns in `returning`."""

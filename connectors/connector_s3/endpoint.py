@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from spiffproxy_http.errors import RequestError
+from spiffproxy_http.errors import RequestError, invalid_parameter
 from spiffproxy_http.hosts import read_address
 from spiffproxy_http.url import Url, parse_url
 
-from connector_s3.parameters import invalid, read_bucket, read_header, read_text
+from connector_s3.parameters import read_bucket, read_header, read_text
 from connector_s3.signature import Signer, encode_path
 
 DEFAULT_REGION = "us-east-1"  # which MinIO and Ceph accept, too
@@ -18,7 +18,9 @@ VIRTUAL_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")  # a name that can be a
 BUCKET_WITH_CERTIFICATE = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # AWS's certificates do not cover a name with a dot
 
 
-def read_signer(access_key_id: Any, secret_access_key: Any, session_token: Any, region: str, config: Any) -> Signer:
+def read_signer(
+    access_key_id: str | None, secret_access_key: str | None, session_token: str | None, region: str, config: Any
+) -> Signer:
     """Return the signer. A key of the diagram is not combined with a secret or a token of the operator."""
     key = read_header("access_key_id", access_key_id)
     secret = read_header("secret_access_key", secret_access_key)
@@ -33,15 +35,17 @@ def read_signer(access_key_id: Any, secret_access_key: Any, session_token: Any, 
     return Signer(key, region, secret, token)
 
 
-def read_region(region: Any, config: Any) -> str:
+def read_region(region: str | None, config: Any) -> str:
     name = read_text("region", region).strip()
     name = name or read_setting(config, "AWS_REGION") or read_setting(config, "AWS_DEFAULT_REGION") or DEFAULT_REGION
     if not re.fullmatch(REGION, name):
-        raise invalid(f"region is {name[:80]!r}, which is no name of a region")
+        raise invalid_parameter(f"region is {name[:80]!r}, which is no name of a region")
     return name
 
 
-def find_bucket(bucket: Any, endpoint_url: Any, addressing_style: Any, region: Any, config: Any) -> Url:
+def find_bucket(
+    bucket: str, endpoint_url: str | None, addressing_style: str | None, region: str | None, config: Any
+) -> Url:
     """Return the URL of the bucket, without a slash at its end; raise `RequestError`."""
     name = read_bucket(bucket)
     text = read_setting(config, "CONNECTOR_PROXY_S3_URL") or read_text("endpoint_url", endpoint_url).strip()
@@ -51,7 +55,7 @@ def find_bucket(bucket: Any, endpoint_url: Any, addressing_style: Any, region: A
     path = endpoint.target.rstrip("/")
     if is_virtual(addressing_style, name, at_aws=not text):
         if read_address(endpoint.host):
-            raise invalid("addressing_style 'virtual' takes an endpoint with a name, not an address")
+            raise invalid_parameter("addressing_style 'virtual' takes an endpoint with a name, not an address")
         return parse_url(f"{endpoint.scheme}://{name}.{endpoint.netloc}")._replace(target=path)
     return endpoint._replace(target=f"{path}/{encode_path(name)}")
 
@@ -60,14 +64,11 @@ def aws_url(region: str) -> str:
     return f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
 
 
-def is_virtual(style: Any, bucket: str, *, at_aws: bool) -> bool:
+def is_virtual(style: str | None, bucket: str, *, at_aws: bool) -> bool:
     """Return whether the bucket is a part of the host. A private host seldom has a name for each of its buckets."""
-    style = read_text("addressing_style", style) or "auto"
-    if style not in ("auto", "path", "virtual"):
-        raise invalid("addressing_style may be 'auto', 'path' or 'virtual'")
     if style == "virtual":
         if not VIRTUAL_BUCKET.fullmatch(bucket):
-            raise invalid("addressing_style 'virtual' takes a bucket whose name can be a part of a host")
+            raise invalid_parameter("addressing_style 'virtual' takes a bucket whose name can be a part of a host")
         return True
     return style == "auto" and at_aws and bool(BUCKET_WITH_CERTIFICATE.fullmatch(bucket))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote_plus
 from xml.parsers.expat import ExpatError
 
@@ -36,6 +36,8 @@ class S3Command(HttpCommand):
     """
 
     errors = SHARED_ERRORS
+    checks_parameters = True
+    parameter_schemas: ClassVar[dict[str, Any]] = {"addressing_style": {"enum": ["auto", "path", "virtual", None]}}
 
     bucket: str
     endpoint_url: str | None = None

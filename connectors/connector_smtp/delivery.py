@@ -9,7 +9,7 @@ from connector_smtp.addresses import read_addresses
 from connector_smtp.message import compose
 from connector_smtp.outcomes import SentToSome, describe_error, find_error_code, find_http_status
 from connector_smtp.session import Session
-from connector_smtp.values import read_helo_name, read_host, read_login, read_port
+from connector_smtp.values import read_helo_name, read_host, read_login
 
 __all__ = ["describe_error", "find_error_code", "find_http_status", "send"]
 
@@ -42,14 +42,14 @@ def send(email: Any, config: Any) -> None:
     recipients = list(dict.fromkeys(mailbox.address for mailbox in to + cc + bcc))
     shown = [mailbox.address for mailbox in senders + reply_to]
     # 2. how
-    host, port, helo_name = read_host(email.smtp_host), read_port(email.smtp_port), read_helo_name(config)
-    user, password = read_login("smtp_user", email.smtp_user), read_login("smtp_password", email.smtp_password)
+    host, helo_name = read_host(email.smtp_host), read_helo_name(config)
+    user, password = read_login(email.smtp_user, email.smtp_password)
     # 3. the conversation
-    with Session(host, port, helo_name, deadline) as session:
+    with Session(host, email.smtp_port, helo_name, deadline) as session:
         session.open(use_tls=bool(email.smtp_ssl))
         if email.smtp_starttls and not email.smtp_ssl:
             session.start_tls()
-        if user and password:
+        if user:
             session.log_in(user, password)
         use_utf8 = not "".join(recipients + shown).isascii()
         refused = session.send(message, senders[0].address, recipients, use_utf8=use_utf8)

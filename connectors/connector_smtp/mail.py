@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from spiffproxy_parameters import check_parameters
 from spiffworkflow_connector_command.command_interface import CommandErrorDict, ConnectorCommand
 
 from connector_smtp.errors import ERRORS
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1, ConnectorProxyResponseDict
 
 JSON = "application/json"
+ADDRESSES = {"type": ["string", "array", "null"], "items": {"type": "string"}}
 
 
 class Email(ConnectorCommand):
@@ -44,12 +46,17 @@ class Email(ConnectorCommand):
     email_reply_to: Any = None
     email_html: str | None = None
     email_attachments: Any = None
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
+        **dict.fromkeys(["email_to", "email_from", "email_cc", "email_bcc", "email_reply_to"], ADDRESSES),
+    }
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
         """Return status 200 and `{}`, or `{"error": …}`, whatever happens: the diagram looks at it."""
         from connector_smtp.delivery import describe_error, send  # take their time, and a list does not need them
 
         try:
+            check_parameters(self, ValueError)
             send(self, config)
         except (OSError, ValueError) as error:  # all of smtplib and ssl are OSErrors
             return {"response": {"error": describe_error(error)}, "status": 200, "mimetype": JSON}
@@ -67,6 +74,7 @@ class EmailV2(Email):
 
         status, failure = 200, None
         try:
+            check_parameters(self, ValueError)
             send(self, config)
         except (OSError, ValueError) as error:
             status = find_http_status(error)

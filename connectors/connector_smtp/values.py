@@ -47,15 +47,18 @@ def read_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
     return value
 
 
-def read_login(parameter: str, value: Any) -> str:
-    """Return the user or the password, empty if there is none. PLAIN separates them by null characters (RFC 4616)."""
-    text = read_text(parameter, "" if value is None else value)
-    if "\0" in text:
-        raise ValueError(f"{parameter} holds a null character. Remove it.")
-    return text
+def read_login(user: str | None, password: str | None) -> tuple[str, str]:
+    """Return user and password, both empty without a login. PLAIN separates them by null characters (RFC 4616)."""
+    for parameter, value in ("smtp_user", user), ("smtp_password", password):
+        if "\0" in read_text(parameter, value or ""):
+            raise ValueError(f"{parameter} holds a null character. Remove it.")
+    if bool(user) != bool(password):
+        given, missing = ("smtp_user", "smtp_password") if user else ("smtp_password", "smtp_user")
+        raise ValueError(f"{given} is set, but {missing} is empty. Set both, or neither to send without a login.")
+    return user or "", password or ""
 
 
-def read_host(value: Any) -> str:
+def read_host(value: str) -> str:
     """Return a name in ASCII, or an IP address."""
     text = read_text("smtp_host", value)
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -69,14 +72,6 @@ def read_host(value: Any) -> str:
             " A port belongs in smtp_port."
         )
     return domain
-
-
-def read_port(value: Any) -> int:
-    text = str(value)
-    is_number = isinstance(value, (int, str)) and not isinstance(value, bool)
-    if not is_number or not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ValueError(f"smtp_port is {show(value)}. Use a number from 1 to 65535, such as 587.")
-    return int(text)
 
 
 def read_helo_name(config: Any) -> str:

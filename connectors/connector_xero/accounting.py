@@ -6,6 +6,8 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from spiffproxy_http import RequestError
+from spiffproxy_http.errors import invalid_parameter
+from spiffproxy_parameters import check_parameters
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_xero.errors import ERRORS, XERO
@@ -37,6 +39,7 @@ class AccountingCommand(ConnectorCommand):
         """Return the response of the API and the token set, or an error with its code."""
         session = None
         try:
+            check_parameters(self, invalid_parameter)
             session = Session(config)
             tokens = read_token_set(self.access_token)
             request = self.make_request()

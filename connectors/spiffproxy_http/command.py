@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from spiffproxy_parameters import check_parameters
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from spiffproxy_http.client import Client
-from spiffproxy_http.errors import COMMAND_ERRORS, RequestError
+from spiffproxy_http.errors import COMMAND_ERRORS, RequestError, invalid_parameter
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResponseDict, ConnectorProxyResponseDict
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 class HttpCommand(ConnectorCommand):
     """A version 2 command that sends HTTP requests. Its author writes `run`, and a constructor or a dataclass.
 
-    `errors` lists the codes that the command can end with, and what each means.
+    `errors` lists the codes that the command can end with, and what each means. With `checks_parameters`, a parameter
+    that its schema does not admit is a `ValueError`, and `run` gets numbers and booleans for strings of them.
     """
 
     errors: dict[str, str] = COMMAND_ERRORS
+    checks_parameters: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, client: Client) -> Any:
@@ -30,6 +33,8 @@ class HttpCommand(ConnectorCommand):
         """Run the command. The `http_status` of an error tells SpiffArena whether to try again."""
         logs: list[str] = []
         try:
+            if self.checks_parameters:
+                check_parameters(self, invalid_parameter)
             client = Client(config)
             logs = client.logs
             body = self.run(client)

@@ -49,3 +49,7 @@ class RequestError(Exception):
         self.error_code = error_code
         self.http_status = http_status
         self.response = response
+
+
+def invalid_parameter(message: str) -> RequestError:
+    return RequestError("ValueError", message, 400)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.parsers.expat import ExpatError
 
+from spiffproxy_parameters import check_parameters
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from spiffproxy_http.client import Client, Response
 from spiffproxy_http.command import error_result, result
 from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
-from spiffproxy_http.errors import RequestError
+from spiffproxy_http.errors import RequestError, invalid_parameter
 from spiffproxy_http.headers import join_headers
 from spiffproxy_http.request import encode_json
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1, ConnectorProxyResponseDict
 
-ResponseFormat = Literal["auto", "json", "xml", "text", "file"]
 # responses without a body, whatever the format (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)
 STATUSES_WITHOUT_BODY = {204, 205, 304}
 
@@ -40,6 +40,11 @@ class RequestV1(ConnectorCommand):
     body_format: str | None = "json"
     basic_auth_username: str | None = None
     basic_auth_password: str | None = None
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "headers": {"examples": [{"Accept": "text/plain"}]},
+        "params": {"examples": [{"page": 2}]},
+        "body_format": {"enum": ["json", "form", "multipart", "file", "raw", "none", None]},
+    }
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
         """Return the upstream's text and status, or `{"error": …}` if there is no response.
@@ -47,6 +52,7 @@ class RequestV1(ConnectorCommand):
         The status is 400 for a mistake in a parameter, and 500 for everything else.
         """
         try:
+            check_parameters(self, invalid_parameter, declared_in=RequestV1)
             response = self.send(Client(config))
         except RequestError as error:
             if error.response is None:
@@ -83,18 +89,22 @@ class RequestV2(RequestV1):
 
     attempts: int | None = None
     include_response_headers: bool = False
-    response_format: ResponseFormat | None = "auto"
+    response_format: str | None = "auto"
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "attempts": {"minimum": 1, "maximum": 10},
+        "response_format": {"enum": ["auto", "json", "xml", "text", "file", None]},
+    }
 
     def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
         """Return the parsed body of the response, also if its status is the error."""
         if self.data is None and self.method in ("POST", "PUT", "PATCH"):
             self.data = {}
-        attempts = self.attempts if type(self.attempts) is int and 1 <= self.attempts <= 10 else 1
         logs: list[str] = []
         try:
-            client = ParsingClient(config, read_response_format(self.response_format, self.method))
+            check_parameters(self, invalid_parameter, declared_in=RequestV2)
+            client = ParsingClient(config, "auto" if self.method == "HEAD" else self.response_format or "auto")
             logs = client.logs
-            response = self.send(client, attempts)
+            response = self.send(client, self.attempts or 1)
             envelope = result(client.content, logs)
         except RequestError as error:
             envelope = error_result(error, logs)
@@ -132,15 +142,6 @@ class ParsingClient(Client):
             raise response.to_error(code, problem)
 
 
-def read_response_format(value: Any, method: str) -> str:
-    """Return the format in lower case; raise `RequestError` if it is unknown. A response to HEAD has no body."""
-    name = str(value or "auto").lower()
-    if name not in get_args(ResponseFormat):
-        message = f"response_format is {name[:20]!r}; it may be 'auto', 'json', 'xml', 'text' or 'file'"
-        raise RequestError("ValueError", message, 400)
-    return "auto" if method == "HEAD" else name
-
-
 def read_content(response: Response, response_format: str, logs: list[str]) -> Any:
     """Return the body in the format; raise JSONDecodeError or ExpatError if it is not JSON or XML.
 
@@ -163,17 +164,11 @@ def read_content(response: Response, response_format: str, logs: list[str]) -> A
 
 def choose_body(data: Any, body_format: str | None) -> dict[str, Any]:
     """Return the body as a parameter of `Client.send`; raise `RequestError` if data and format do not fit."""
-    name = str(body_format or "json").lower()
-    if name not in ("json", "form", "multipart", "file", "raw", "none"):
-        message = f"body_format is {name[:20]!r}; it may be 'multipart', 'file', 'json', 'form', 'raw' or 'none'"
-        raise RequestError("ValueError", message, 400)
+    name = body_format or "json"
     if data is None or name == "none":
         return {}
-    if name in ("json", "multipart", "file"):
-        return {name: data}
     if name == "raw":
         return {"data": data if isinstance(data, str) else encode_json(data)}
-    if not isinstance(data, dict):
-        message = f"body_format 'form' takes data that is an object, not {type(data).__name__}"
-        raise RequestError("ValueError", message, 400)
-    return {"form": data}
+    if name == "form" and not isinstance(data, dict):
+        raise invalid_parameter('data must be an object such as {"name": "Jane"}, because body_format is "form"')
+    return {name: data}

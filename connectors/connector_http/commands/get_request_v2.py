@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spiffproxy_http.request_commands import RequestV2, ResponseFormat
+from spiffproxy_http.request_commands import RequestV2
 
 from connector_http.errors import GET_ERRORS
 
@@ -22,4 +22,4 @@ class GetRequestV2(RequestV2):
     basic_auth_password: str | None = None
     attempts: int | None = None
     include_response_headers: bool = False
-    response_format: ResponseFormat | None = "auto"
+    response_format: str | None = "auto"

@@ -22,7 +22,7 @@ class DoSQL(PostgresCommand):
     """
 
     database_connection_str: str
-    schema: Any
+    schema: dict[str, Any]
 
     def make_statement(self) -> Statement:
         parts.check(self.schema, ["sql"], ["values", "fetch_results", "as_objects", "autocommit"])

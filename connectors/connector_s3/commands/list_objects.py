@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connector_s3.objects import S3Command, read_listing
-from connector_s3.parameters import read_max_keys, read_text
+from connector_s3.parameters import read_text
 from connector_s3.signature import encode_query
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class ListObjects(S3Command):
     :param max_keys: from 1 to 1000 (unless set)
     :param continuation_token: the next_continuation_token of the list before
     """
+
+    parameter_schemas: ClassVar[dict[str, Any]] = {"max_keys": {"minimum": 1, "maximum": 1000}}  # in one response
 
     bucket: str
     prefix: str | None = None
@@ -39,7 +41,7 @@ class ListObjects(S3Command):
         query = {
             "list-type": "2",
             "encoding-type": "url",  # XML cannot hold every key
-            "max-keys": str(read_max_keys(self.max_keys)),
+            "max-keys": str(self.max_keys),
             **{name: value for name, value in given.items() if value},
         }
         response = self.send_signed(client, "GET", f"/?{encode_query(query)}")

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connector_s3.errors import PRESIGN_ERRORS
 from connector_s3.objects import S3Command
-from connector_s3.parameters import read_key, read_method, read_seconds
+from connector_s3.parameters import read_key
 from connector_s3.signature import encode_path
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ class PresignUrl(S3Command):
     """
 
     errors = PRESIGN_ERRORS
+    parameter_schemas: ClassVar[dict[str, Any]] = {
+        "method": {"enum": ["GET", "PUT", "DELETE", "HEAD", None]},
+        "expires_in": {"minimum": 1, "maximum": 7 * 24 * 60 * 60},  # the longest that a signature is valid
+    }
 
     bucket: str
     key: str
@@ -38,6 +42,6 @@ class PresignUrl(S3Command):
         """Return the URL; nothing is sent to make it."""
         url = self.find_bucket(client.config)
         path = f"{url.target}/{encode_path(read_key(self.key))}"
-        method, seconds = read_method(self.method), read_seconds(self.expires_in)
+        method, seconds = self.method or "GET", self.expires_in or 3600
         target = self.read_signer(client.config).presign(method, url.netloc, path, seconds, datetime.now(timezone.utc))
         return {"url": str(url._replace(target=target)), "method": method, "expires_in": seconds}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connector_s3.errors import PUT_ERRORS
 from connector_s3.objects import S3Command, read_etag
@@ -21,10 +21,11 @@ class PutObject(S3Command):
     """
 
     errors = PUT_ERRORS
+    parameter_schemas: ClassVar[dict[str, Any]] = {"file_data": {"type": ["string", "object"]}}
 
     bucket: str
     key: str
-    file_data: str | dict[str, Any]
+    file_data: str
     content_type: str | None = None
     endpoint_url: str | None = None
     region: str | None = None

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from connector_xero.accounting import AccountingCommand
 from connector_xero.invoice import make_invoice
@@ -15,6 +15,7 @@ class CreateInvoice(AccountingCommand):
     """
 
     resource = "Invoices"
+    parameter_schemas: ClassVar[dict[str, Any]] = {"amount": {"type": ["string", "number"], "examples": ["1234.50"]}}
 
     access_token: Any
     description: str
