@@ -36,6 +36,8 @@ def check_parameters(command: Any, error: Callable[[str], Exception], *, declare
     cls: Any = type(command)
     for field, schema in list_parameters(cls, declared_in):
         value = getattr(command, field.name)
+        if value is field.default:
+            continue
         try:
             value = convert(field.name, value, schema)
         except ValueError as problem:
@@ -63,6 +65,8 @@ def has_default(field: Field[Any]) -> bool:
 
 def convert(path: str, value: Any, schema: dict[str, Any]) -> Any:
     """Return a value as its schema has it; raise ValueError that names it by its path, such as `oauth2.scope`."""
+    if not schema:
+        return value
     if "anyOf" in schema:
         return convert_by_one(path, value, schema)
     if "enum" in schema:
@@ -73,9 +77,10 @@ def convert(path: str, value: Any, schema: dict[str, Any]) -> Any:
         return [convert(f"{path}[{index}]", item, items) for index, item in enumerate(converted)]
     if isinstance(converted, dict):
         return convert_object(path, converted, schema)
-    if name_type(converted) in ("integer", "number"):
-        if not schema.get("minimum", converted) <= converted <= schema.get("maximum", converted):
-            raise refuse(path, value, schema)
+    if name_type(converted) not in ("integer", "number"):
+        return converted
+    if not schema.get("minimum", converted) <= converted <= schema.get("maximum", converted):
+        raise refuse(path, value, schema)
     return converted
 
 

@@ -1,5 +1,6 @@
 """The check of parameters that bundled commands begin with, by the schema that `/v1/commands` lists of each."""
 
+import json
 import re
 
 import pytest
@@ -30,6 +31,7 @@ class C(HttpCommand):
 TEN = {"minimum": 1, "maximum": 10}
 FORMATS = {"enum": ["json", "Form", None]}
 OBJECT = "Optional[Dict[str, Any]] = None"
+NESTED = json.loads("[" * 400 + "]" * 400)
 # annotation, keywords, what is sent, what the command gets
 ADMITTED = [
     *[("int", TEN, sent, got) for sent, got in ((3, 3), ("3", 3), ("03", 3), (10, 10), ("1", 1), (3.0, 3))],
@@ -41,7 +43,7 @@ ADMITTED = [
     ("Literal['a', 'A']", {}, "A", "A"),
     *[("Literal[1, True]", {}, sent, got) for sent, got in ((1, 1), (True, True), ("1", 1), ("True", True))],
     ("Optional[Literal['a', 'b']] = 'b'", {}, "A", "a"),
-    *[(OBJECT, {}, sent, sent) for sent in ({}, {"a": "3"})],
+    *[(OBJECT, {}, sent, sent) for sent in ({}, {"a": "3"}, {"a": NESTED})],
     *[("Any", {}, sent, sent) for sent in (None, "", "3", [1], 0)],
     ("Dict[str, int]", {}, {"a": "3"}, {"a": 3}),
     ("Union[str, List[int]]", {}, ["3"], [3]),
