@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 
 import pytest
 from conftest import BUNDLED, find_commands, free_port
@@ -61,21 +62,17 @@ ADMITTED = [
 ]
 
 
-@pytest.fixture
-def call_with(make_command):
-    """Return a function that calls a command whose one parameter is declared as given."""
-
-    def call_with(annotation, keywords, value, *, checks=True):
-        source = COMMAND.format(annotation=annotation, keywords={"value": keywords}, checks=checks)
-        return make_command(source)("C", value=value).json
-
-    return call_with
+def call(annotation, keywords, value, *, checks=True):
+    """Return the result of a command whose one parameter is declared as given, called without a proxy."""
+    module = types.ModuleType("written")  # spiffproxy_http was imported with the bundled commands
+    exec(COMMAND.format(annotation=annotation, keywords={"value": keywords}, checks=checks), vars(module))
+    return module.C(value).execute({}, {})
 
 
 @pytest.mark.parametrize(("annotation", "keywords", "sent", "got"), ADMITTED)
-def test_a_value_that_is_admitted(call_with, annotation, keywords, sent, got):
+def test_a_value_that_is_admitted(annotation, keywords, sent, got):
     """Reaches the command as its schema has it."""
-    answer = call_with(annotation, keywords, sent)
+    answer = call(annotation, keywords, sent)
     assert answer["error"] is None
     assert answer["command_response"]["body"] == [type(got).__name__, got]
 
@@ -122,9 +119,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("annotation", "keywords", "sent", "message"), REFUSED)
-def test_a_value_that_is_refused(call_with, annotation, keywords, sent, message):
+def test_a_value_that_is_refused(annotation, keywords, sent, message):
     """Is told with its parameter and what would be right, and is not tried again."""
-    answer = call_with(annotation, keywords, sent)
+    answer = call(annotation, keywords, sent)
     assert answer["error"]["error_code"] == "ValueError"
     assert answer["error"]["message"].startswith(message)
     assert "s3cret" not in answer["error"]["message"]
@@ -132,9 +129,9 @@ def test_a_value_that_is_refused(call_with, annotation, keywords, sent, message)
 
 
 @pytest.mark.parametrize(("annotation", "value"), [("int", "3"), ("bool", "false"), (OBJECT, "x"), ("str", None)])
-def test_a_foreign_command_gets_what_was_sent(call_with, annotation, value):
+def test_a_foreign_command_gets_what_was_sent(annotation, value):
     """Whatever it declares."""
-    body = call_with(annotation, TEN, value, checks=False)["command_response"]["body"]
+    body = call(annotation, TEN, value, checks=False)["command_response"]["body"]
     assert body == [type(value).__name__, value]
 
 

@@ -19,7 +19,7 @@ ADDRESSES = {"type": ["string", "array", "null"], "items": {"type": "string"}}
 class Email(ConnectorCommand):
     """A version 1 command. Commands are dataclasses that take some of these parameters.
 
-    :param smtp_user: empty if the server asks for no login
+    :param smtp_user: with smtp_password; both empty if the server asks for no login
     :param smtp_starttls: true encrypts by STARTTLS, and sends nothing if the server does not offer it
     :param smtp_ssl: true is TLS from the start, as on port 465
     :param email_to: addresses with commas between them, or a list of them; with names as in "Jane <jane@example.org>"

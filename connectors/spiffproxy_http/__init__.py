@@ -25,6 +25,8 @@ The connector of a JSON API is a class for each command:
     What `run(client)` returns is the body of a version 2 result with `http_status` 200; a `RequestError` that it raises
     is the error of the result. `client.logs` are its `spiff__logs`. `errors` lists the codes that the command can end
     with; a command with codes of its own sets `errors = {**HttpCommand.errors, "NoSeat": "the train is full"}`.
+    A dataclass that sets `checks_parameters = True` gets "3" as 3 and "false" as false, as its annotations say; what
+    they do not admit is a `ValueError`. Otherwise parameters arrive as they were sent.
 
 `Client(config, *, seconds=None)`
     One for each call of a command: it has one clock for all requests, and the operator's rules. `config` and `logs` are

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class HttpCommand(ConnectorCommand):
     """A version 2 command that sends HTTP requests. Its author writes `run`, and a constructor or a dataclass.
 
-    `errors` lists the codes that the command can end with, and what each means. With `checks_parameters`, a parameter
-    that its schema does not admit is a `ValueError`, and `run` gets numbers and booleans for strings of them.
+    `errors` lists the codes that the command can end with, and what each means. `checks_parameters` calls
+    `check_parameters` before `run`; unless set, parameters stay as they were sent.
     """
 
     errors: dict[str, str] = COMMAND_ERRORS
