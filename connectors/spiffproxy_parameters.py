@@ -97,6 +97,7 @@ def convert_by_one(path: str, value: Any, schema: dict[str, Any]) -> Any:
 
 
 def convert_by_enum(path: str, value: Any, schema: dict[str, Any]) -> Any:
+    """Return the choice that the value is exactly, or else as a string in any case of letters."""
     choices = schema["enum"]
     for choice in choices:
         if type(choice) is type(value) and choice == value:
@@ -180,6 +181,7 @@ def show(path: str, value: Any) -> str:
 
 
 def list_expected(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Return the nouns of what a schema admits; null is not worth a word."""
     if "anyOf" in schema:
         return [words for choice in schema["anyOf"] for words in list_expected(value, choice)]
     if "enum" in schema:
@@ -189,11 +191,19 @@ def list_expected(value: Any, schema: dict[str, Any]) -> list[str]:
         words = NOUNS[name]
         if name == "integer" and isinstance(value, float):
             words = "a whole number"
-        if name in ("integer", "number") and {"minimum", "maximum"} <= schema.keys():
-            words += f" from {schema['minimum']} to {schema['maximum']}"
+        if name in ("integer", "number"):
+            words += describe_range(schema)
         if name != "null":
             expected.append(words)
     return expected
+
+
+def describe_range(schema: dict[str, Any]) -> str:
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {schema['minimum']} to {schema['maximum']}"
+    if "minimum" in schema:
+        return f" of at least {schema['minimum']}"
+    return f" of at most {schema['maximum']}" if "maximum" in schema else ""
 
 
 def join_words(words: list[str]) -> str:
