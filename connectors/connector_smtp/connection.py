@@ -6,65 +6,44 @@ import functools
 import os
 import socket
 import ssl
-import threading
-import time
 from typing import Any
+
+from spiffproxy_http.sockets import connect_first, look_up
 
 # what OpenSSL calls bytes that are no TLS, from 1.1 to 3.x
 NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 
 
-def seconds_until(deadline: float) -> float:
-    """Return the seconds until the deadline; raise socket.timeout if there are none."""
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
-        raise socket.timeout("the time is up")  # the class that sockets raise, on 3.9 too
-    return seconds
-
-
 def connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Return a socket connected to the first address of the host that answers."""
+    """Return a socket connected to the address of the host that answers first."""
     addresses = resolve(host, port, deadline)
-    for left in range(len(addresses), 0, -1):
-        seconds = max(deadline - time.monotonic(), 0.001) / left  # a silent address leaves time for the others
-        try:
-            return socket.create_connection((addresses[-left], port), timeout=seconds)
-        except OSError as problem:
-            error = problem
-    if isinstance(error, socket.timeout):
+    try:
+        return connect_first(addresses, deadline)[0]
+    except socket.timeout:
         raise TimeoutError(f"{host} port {port} does not answer") from None
-    raise type(error)(error.errno, f"No connection to {host} port {port}: {error.strerror or error}")
+    except OSError as error:
+        message = f"No connection to {host} port {port}: {error.strerror or error}"
+        raise type(error)(error.errno, message) from None
 
 
-def resolve(host: str, port: int, deadline: float) -> list[str]:
-    """Look up a name in a thread of its own: getaddrinfo() knows no timeout."""
-    found: list[Any] = []
-
-    def look_up() -> None:
-        try:
-            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.append([entry[4][0] for entry in entries])
-        except (OSError, ValueError) as error:
-            found.append(error)
-
-    thread = threading.Thread(target=look_up, daemon=True)
-    thread.start()
-    thread.join(max(deadline - time.monotonic(), 0))
-    if not found:
-        raise TimeoutError(f"the name {host} could not be looked up in time")
-    if isinstance(found[0], OSError):
-        raise type(found[0])(found[0].errno, f"the name {host} cannot be resolved: {found[0].strerror}")
-    if isinstance(found[0], Exception):
-        raise ValueError(f"smtp_host: {found[0]}")
-    return list(dict.fromkeys(found[0]))
+def resolve(host: str, port: int, deadline: float) -> list[Any]:
+    """Return what getaddrinfo() returns."""
+    try:
+        return look_up(host, port, deadline)
+    except socket.timeout:
+        raise TimeoutError(f"the name {host} could not be looked up in time") from None
+    except OSError as error:
+        raise type(error)(error.errno, f"the name {host} cannot be resolved: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"smtp_host: {error}") from None
 
 
 def wrap_tls(sock: socket.socket, host: str, port: int) -> ssl.SSLSocket:
     """Return the socket with TLS, the certificate checked; the socket's timeout counts for the handshake."""
     context, _ = create_tls_context()
     try:
-        # a dot at the end of a name is not a part of it in TLS (RFC 6066 section 3)
-        return context.wrap_socket(sock, server_hostname=host[:-1] if host.endswith(".") else host)
+        # a dot at the end of a name is not a part of it in TLS (RFC 6066 section 3), nor is the zone of an address
+        return context.wrap_socket(sock, server_hostname=host.partition("%")[0].rstrip("."))
     except ssl.SSLCertVerificationError:
         raise
     except ssl.SSLError as error:

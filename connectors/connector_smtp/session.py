@@ -16,7 +16,9 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from connector_smtp.connection import connect, seconds_until, wrap_tls
+from spiffproxy_http.sockets import seconds_until
+
+from connector_smtp.connection import connect, wrap_tls
 from connector_smtp.errors import NOT_SMTP
 
 GOODBYE_SECONDS = 2

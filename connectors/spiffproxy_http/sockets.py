@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
+import math
+import os
+import select
 import socket
 import threading
 import time
@@ -9,6 +15,12 @@ from typing import Any, Callable
 
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.hosts import read_address, refuse_host
+from spiffproxy_http.url import LINK_LOCAL
+
+SECONDS_BETWEEN_ADDRESSES = 0.25  # the recommendation of RFC 8305 section 5
+MAX_OPEN_ATTEMPTS = 8  # for one host; the oldest is given up for the next address
+# no packet has left this machine: the reason of another address says more
+NOT_SENT = {errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL}
 
 
 def seconds_until(deadline: float) -> float:
@@ -22,48 +34,159 @@ def seconds_until(deadline: float) -> float:
 def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bool]) -> tuple[socket.socket, str]:
     """Return a socket connected to one of the host's addresses that `allow` accepts, and that address.
 
-    Raises `RequestError`: `ConnectTimeout`, `ConnectionError`, `HostNotAllowed`.
+    Raises `RequestError`: `ConnectTimeout`, `ConnectionError`, `HostNotAllowed`, `InvalidURL`.
     """
     addresses = [entry for entry in resolve(host, port, deadline) if allow(entry[4][0])]
     if not addresses:
         raise refuse_host(host)
-    for left in range(len(addresses), 0, -1):
-        family, kind, protocol, _, address = addresses[-left]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(seconds_until(deadline) / left)  # a silent address leaves time for the others
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock, address[0]
-        except OSError as problem:
-            sock.close()
-            error = problem
-    if isinstance(error, socket.timeout):
+    try:
+        return connect_first(addresses, deadline)
+    except socket.timeout:
         raise RequestError("ConnectTimeout", f"{host} port {port} does not answer") from None
-    raise RequestError("ConnectionError", f"No connection to {host} port {port}: {error.strerror or error}") from None
+    except OSError as error:
+        reason = error.strerror or error
+        address = read_address(host)
+        if error.errno == errno.EINVAL and address is not None and address in LINK_LOCAL:
+            reason = f"a link-local address needs the network interface in the URL, as in [{host}%25eth0]"
+        raise RequestError("ConnectionError", f"No connection to {host} port {port}: {reason}") from None
 
 
 def resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Return what getaddrinfo() does. It knows no timeout, so a name is looked up in a thread of its own."""
+    """Return what getaddrinfo() returns; raise `RequestError`."""
+    zone = host.partition("%")[2]
+    if zone and not has_interface(zone):  # getaddrinfo() accepts any number
+        message = f"The URL names the network interface {zone}, which the proxy's machine does not have"
+        raise RequestError("InvalidURL", message, 400)
+    try:
+        return look_up(host, port, deadline)
+    except socket.timeout:
+        raise RequestError("ConnectTimeout", f"The name {host} could not be looked up in time") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError("ConnectionError", f"The name {host} cannot be resolved: {reason}") from None
+
+
+def has_interface(zone: str) -> bool:
+    """Return whether a zone is the name or the number of a network interface (RFC 4007 section 11.2)."""
+    return any(zone in (name, str(index)) for index, name in socket.if_nameindex())
+
+
+def look_up(host: str, port: int, deadline: float) -> list[Any]:
+    """Return what getaddrinfo() returns. It knows no timeout, so a name is looked up in a thread of its own.
+
+    Raises OSError, of which socket.timeout is one, and UnicodeError.
+    """
     found: list[Any] = []
     is_address = read_address(host) is not None
     name = host.rstrip(".") if is_address else host  # getaddrinfo() would take "127.0.0.1." for a name
 
-    def look_up() -> None:
+    def call() -> None:
         try:
             found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             found.append(error)
 
     if is_address:
-        look_up()
+        call()
     else:
-        thread = threading.Thread(target=look_up, daemon=True)
+        thread = threading.Thread(target=call, daemon=True)
         thread.start()
         thread.join(max(deadline - time.monotonic(), 0))
     if not found:
-        raise RequestError("ConnectTimeout", f"The name {host} could not be looked up in time")
+        raise socket.timeout("the time is up")
     if isinstance(found[0], Exception):
-        reason = getattr(found[0], "strerror", None) or found[0]
-        raise RequestError("ConnectionError", f"The name {host} cannot be resolved: {reason}")
+        raise found[0]
     return list(found[0])
+
+
+# --- Happy Eyeballs -----------------------------------------------------------------------------------------------
+
+
+def connect_first(addresses: list[Any], deadline: float) -> tuple[socket.socket, str]:
+    """Return a socket connected to the address that answers first, and that address (RFC 8305, Happy Eyeballs).
+
+    `addresses` are as getaddrinfo() returns them. The next one is tried after 250 ms, or less if the time is short,
+    or at once if one fails. Raises OSError: socket.timeout if the time is up, else the error that says most.
+    """
+    waiting = interleave(addresses)
+    with contextlib.closing(Race()) as race:
+        while waiting or race.is_open:
+            seconds = seconds_until(deadline)
+            if waiting:
+                seconds = min(SECONDS_BETWEEN_ADDRESSES, seconds / len(waiting))
+                if not race.start(waiting.pop(0)):
+                    continue
+            connected = race.wait(seconds)
+            if connected:
+                return connected
+        raise race.find_error()
+
+
+def interleave(addresses: list[Any]) -> list[Any]:
+    """Return each address once, IPv6 and IPv4 in turn, the system's first choice first (RFC 8305 section 4)."""
+    unique = list(dict.fromkeys(addresses))
+    first = [entry for entry in unique if entry[0] == unique[0][0]]
+    second = [entry for entry in unique if entry[0] != unique[0][0]]
+    pairs = itertools.zip_longest(first, second)
+    return [entry for pair in pairs for entry in pair if entry]
+
+
+class Race:
+    """Connections that are being opened to the addresses of one host. The first that is open wins."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()  # select() knows no descriptor above 1023
+        self._sockets: dict[int, tuple[socket.socket, str]] = {}  # with their addresses, by descriptor
+        self._errors: list[OSError] = []
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._sockets)
+
+    def start(self, entry: Any) -> bool:
+        """Begin to connect to an address; return whether that is under way."""
+        family, kind, protocol, _, address = entry
+        if len(self._sockets) == MAX_OPEN_ATTEMPTS:
+            self._remove(next(iter(self._sockets)))[0].close()
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            self._errors.append(error)
+            return False
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+            sock.connect(address)
+        except BlockingIOError:
+            pass  # it is under way
+        except OSError as error:
+            sock.close()
+            self._errors.append(error)
+            return False
+        self._sockets[sock.fileno()] = sock, address[0]
+        self._poll.register(sock, select.POLLOUT)
+        return True
+
+    def wait(self, seconds: float) -> tuple[socket.socket, str] | None:
+        """Return the first socket that is connected, with its address; None if one has failed, or the time is up."""
+        for descriptor, _ in self._poll.poll(math.ceil(seconds * 1000)):
+            sock, address = self._remove(descriptor)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                return sock, address
+            sock.close()
+            self._errors.append(OSError(code, os.strerror(code)))
+        return None
+
+    def find_error(self) -> OSError:
+        """Return the last error of an address that a packet could be sent to, or just the last."""
+        sent = [error for error in self._errors if error.errno not in NOT_SENT]
+        return (sent or self._errors)[-1]
+
+    def close(self) -> None:
+        for sock, _ in self._sockets.values():
+            sock.close()
+
+    def _remove(self, descriptor: int) -> tuple[socket.socket, str]:
+        self._poll.unregister(descriptor)
+        return self._sockets.pop(descriptor)

@@ -43,7 +43,7 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
     if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
         raise refuse_host(url.host)
     # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
-    route = Route((url.scheme, url.host, url.port), proxy.url.netloc if proxy else None)
+    route = Route((url.scheme, url.scoped_host, url.port), proxy.url.netloc if proxy else None)
     if request.method in REPEATABLE_METHODS:
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
@@ -100,7 +100,9 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
     address = None
     if proxy is None:
         allowed = call.allowed_hosts
-        sock, address = connect_tcp(url.host, url.port, call.deadline, lambda address: allowed.allow(url, address))
+        sock, address = connect_tcp(
+            url.scoped_host, url.port, call.deadline, lambda address: allowed.allow(url, address)
+        )
     else:
         sock = connect_to_proxy(proxy, call)
         if url.scheme == "https":
@@ -114,7 +116,7 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
 
 def connect_to_proxy(proxy: Proxy, call: Call) -> socket.socket:
     try:
-        return connect_tcp(proxy.url.host, proxy.url.port, call.deadline, lambda address: True)[0]
+        return connect_tcp(proxy.url.scoped_host, proxy.url.port, call.deadline, lambda address: True)[0]
     except RequestError as error:
         raise RequestError("ProxyError", f"The HTTP proxy cannot be reached: {error}") from None
 
@@ -194,6 +196,11 @@ def redirect(request: Request, status: int, location: str) -> Request:
     except ValueError:
         raise RequestError("InvalidURL", f"{request.url.redacted()} redirects to what is no URL", 400) from None
     url = parse_url(target)._replace(credentials=None)
+    if url.zone not in ("", request.url.zone):
+        message = f"{request.url.redacted()} redirects to a URL with a zone, which only the proxy's machine can know"
+        raise RequestError("InvalidURL", message, 400)
+    if url.host == request.url.host:
+        url = url._replace(zone=request.url.zone)  # which the server does not know (RFC 6874 section 3)
     dropped = find_dropped_headers(request.url, url)
     method, body = request.method, request.body
     if (status in (302, 303) and method != "HEAD") or (status == 301 and method == "POST"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
@@ -14,7 +14,10 @@ from spiffproxy_http.errors import RequestError
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986 appendix B; urlsplit() drops line breaks and differs between versions of Python
 URL_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
-AUTHORITY = re.compile(r"(?:(?P<user>.*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]@]+)(?::(?P<port>[0-9]*))?", re.DOTALL)
+HOST = r"\[(?P<ipv6>[0-9A-Fa-f:.]+)(?P<zone>%[^\]]*)?\]|(?P<name>[^:\[\]@]+)"
+AUTHORITY = re.compile(rf"(?:(?P<user>.*)@)?(?:{HOST})(?::(?P<port>[0-9]*))?", re.DOTALL)
+ZONE = re.compile(r"%25((?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)")  # RFC 6874 section 2
+LINK_LOCAL = IPv6Network("fe80::/10")  # is_link_local has other addresses, too, from Python 3.13 on
 LABEL = re.compile("[a-z0-9_-]{1,63}")
 SAFE_CHARACTERS = "!$&'()*+,/:;=?@[]~%"  # which `requests` does not encode either
 NOTHING_TO_QUOTE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
@@ -28,6 +31,12 @@ class Url(NamedTuple):
     port: int
     target: str  # path and query, percent-encoded
     credentials: tuple[str, str] | None = None
+    zone: str = ""  # the network interface of a link-local address; it is for this machine alone (RFC 6874)
+
+    @property
+    def scoped_host(self) -> str:
+        """The host as getaddrinfo() accepts it: with the zone."""
+        return f"{self.host}%{self.zone}" if self.zone else self.host
 
     @property
     def name(self) -> str:
@@ -76,7 +85,9 @@ def parse_url(text: Any) -> Url:
     user, _, password = (parts["user"] or "").partition(":")
     credentials = (unquote(user), unquote(password)) if parts["user"] else None
     target = percent_encode(path or "/") + (f"?{percent_encode(query)}" if query else "")
-    return Url(scheme, encode_host(parts["host"]), read_port(parts["port"], scheme), target, credentials)
+    host = encode_host(parts["name"]) if parts["name"] else read_ipv6(parts["ipv6"])
+    zone = read_zone(host, parts["zone"])
+    return Url(scheme, host, read_port(parts["port"], scheme), target, credentials, zone)
 
 
 def add_params(url: Url, params: Any) -> Url:
@@ -122,8 +133,6 @@ def percent_encode(text: str) -> str:
 @functools.lru_cache(maxsize=1024)
 def encode_host(host: str) -> str:
     """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s is kept)."""
-    if host.startswith("["):
-        return read_ipv6(host[1:-1])
     # NFKC turns the dots of other scripts into dots; a letter in lower case may have to be composed again
     host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower()).replace("\u3002", ".")
     labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in host.split(".")]
@@ -138,6 +147,21 @@ def read_ipv6(text: str) -> str:
         return str(IPv6Address(text))
     except ValueError:
         raise RequestError("InvalidURL", "The URL's host is no IPv6 address", 400) from None
+
+
+def read_zone(host: str, text: str | None) -> str:
+    """Return the zone of an IPv6 address, `eth0` of `%25eth0`. `%eth0` is refused: `%ee1` could be read in two ways."""
+    if text is None:
+        return ""
+    match = ZONE.fullmatch(text)
+    zone = unquote(match[1]) if match else ""
+    if not re.fullmatch("[!-~]+", zone):
+        message = "The zone in the URL's host must be a network interface after %25, as in [fe80::1%25eth0]"
+        raise RequestError("InvalidURL", message, 400)
+    if IPv6Address(host) not in LINK_LOCAL:
+        message = f"The URL's host is {host}, which is not link-local (fe80::/10), and so has no zone. Remove {text}"
+        raise RequestError("InvalidURL", message, 400)
+    return zone
 
 
 def read_port(text: str | None, scheme: str) -> int:
