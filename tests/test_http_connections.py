@@ -536,7 +536,8 @@ TRIES = [
     ("HeadRequestV2", once(says(head(503))), ["HttpError503", "HTTP 200"]),
     ("HeadRequestV2", once(closes), ["ConnectionError", "HTTP 200"]),
     (GET, once(says(head(404))), ["HttpError404"]),
-    (GET, once(says(head(429))), ["HttpError429"]),
+    (GET, once(says(head(429))), ["HttpError429", "HTTP 200"]),
+    ("HeadRequestV2", once(says(head(429))), ["HttpError429", "HTTP 200"]),
     (GET, once(says(head(200, "Content-Encoding: gzip") + b"nonsense")), ["ContentDecodingError"]),
     (GET, once(says(head(200, "Content-Type: application/json") + b"nonsense")), ["JSONDecodeError"]),
     (GET, once(says(head(200, "Content-Length: 99999999"))), ["ResponseTooLarge"]),
@@ -567,6 +568,52 @@ def test_no_try_starts_that_the_deadline_cannot_hold(make_http_call, upstream):
     upstream.answer = lambda request: (503, {}, b"")
     assert outcome(make_http_call(HTTP_TIMEOUT=0.9)(GET, url=upstream.url, attempts=9))[0] == "HttpError503"
     assert len(upstream.requests) == 1
+
+
+# what a server sends with 429 or 503 → how long it has to be left alone, or None if there is no time for another attempt
+RETRY_AFTER = [
+    (["Retry-After: 0"], 0),
+    (["Retry-After: 2"], 2),
+    (["Retry-After: 1", "Retry-After: 2"], 2),
+    (["Date: Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After: Sun, 06 Nov 1994 08:49:39 GMT"], 2),
+    (["Retry-After: -2"], 1),
+    (["Retry-After: soon"], 1),
+    (["Retry-After: 11"], None),
+    (["Retry-After: " + "9" * 5000], None),
+    (["Retry-After: Sun, 31 Dec 9999 23:59:59 GMT"], None),
+]
+
+
+def test_how_long_a_server_asks_to_wait(make_http_call, raw_server):
+    """Is waited for in place of the second; if the time does not suffice, its response is the result at once."""
+    call = make_http_call(HTTP_TIMEOUT=10)
+
+    def find_wait(status, lines, _):
+        times = []
+
+        def talk(connection, number):
+            times.append(time.monotonic())
+            read_request(connection)
+            return head(status, "Content-Type: application/json", *lines) + b'{"a": 1}' if number == 1 else OK
+
+        answer = outcome(call(GET, url=raw_server(talk).url, attempts=2))
+        if len(times) == 1:
+            assert answer == (f"HttpError{status}", status, {"a": 1})
+            return None
+        assert answer == (None, 200, {})
+        return times[1] - times[0]
+
+    rows = [(status, lines, wait) for status in (429, 503) for lines, wait in RETRY_AFTER]
+    for (_, lines, wait), found in zip(rows, at_once(find_wait, rows)):
+        assert (found is None) == (wait is None), lines
+        assert wait is None or found >= wait, lines
+
+
+def test_no_second_between_attempts_that_a_server_does_not_ask_for(make_http_call, upstream):
+    """Nine of them would take longer than the command may."""
+    upstream.answer = lambda request: (429 if len(upstream.requests) < 10 else 200, {"Retry-After": "0"}, b"")
+    assert outcome(make_http_call(HTTP_TIMEOUT=8)(GET, url=upstream.url, attempts=10))[0] is None
+    assert len(upstream.requests) == 10
 
 
 # --- time ---

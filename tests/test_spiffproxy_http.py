@@ -1,10 +1,13 @@
 """The interface for authors of connectors, and how responses are read; against real servers."""
 
+import email.utils
 import gzip
 import importlib
 import json
+import math
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import JSON, ROOT, free_port, read_request
@@ -165,6 +168,47 @@ def test_attempts(client, upstream, catch):
     upstream.answer = lambda request: (404, {}, b"")
     assert catch(client.send, "GET", upstream.url, attempts=3).error_code == "HttpError404"
     assert len(upstream.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ([], None),
+        (["5"], 5),
+        (["0"], 0),
+        (["00005"], 5),
+        (["9" * 5000], math.inf),
+        (["Sun, 06 Nov 1994 08:50:37 GMT"], 60),
+        (["Sunday, 06-Nov-94 08:50:37 GMT"], 60),
+        (["Sun Nov  6 08:50:37 1994"], 60),
+        (["Sun, 06 Nov 1994 08:49:30 GMT"], 0),
+        (["5", "Sun, 06 Nov 1994 08:50:37 GMT", "7"], 60),
+        (["5", "-9", "soon"], 5),
+        (["-5"], None),
+        (["+5"], None),
+        (["1.5"], None),
+        (["5 s"], None),
+        (["5, 7"], None),
+        (["\xb2"], None),
+        ([""], None),
+        (["1994-11-06T08:50:37Z"], None),
+        (["Sun, 99 Nov 1994 08:50:37 GMT"], None),
+        (["Sun, 06 Nov 99999999999 08:50:37 GMT"], None),
+        (["Sunday"], None),
+    ],
+)
+def test_retry_after(package, values, seconds):
+    """A date is compared with the clock of the server; what is neither date nor number is ignored."""
+    headers = importlib.import_module("spiffproxy_http.headers")
+    lines = [("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), *(("Retry-After", value) for value in values)]
+    assert headers.find_retry_after(headers.Headers(lines)) == seconds
+
+
+@pytest.mark.parametrize("dates", [[], [("Date", "today")]])
+def test_retry_after_without_the_clock_of_the_server(package, dates):
+    headers = importlib.import_module("spiffproxy_http.headers")
+    lines = [("Retry-After", email.utils.formatdate(time.time() + 1000, usegmt=True)), *dates]
+    assert 900 < headers.find_retry_after(headers.Headers(lines)) <= 1000
 
 
 def test_a_body_as_it_came(client, upstream):

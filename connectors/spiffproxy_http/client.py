@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spiffproxy_http.content import decode_text, parse_json, read_body
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.excerpts import make_excerpt
-from spiffproxy_http.headers import find_content_type, parse_media_type
+from spiffproxy_http.headers import find_content_type, find_retry_after, parse_media_type
 from spiffproxy_http.hosts import read_allowed_hosts
 from spiffproxy_http.request import UNSET, Request, build_request
 from spiffproxy_http.transport import Call, send_following_redirects, send_request
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
 SECONDS_BETWEEN_ATTEMPTS = 1
 MAX_RESPONSE_BYTES = 64 * 1024**2
-RETRYABLE_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError"}
+RETRYABLE_CODES = {
+    "ConnectionError",
+    "ConnectTimeout",
+    "ReadTimeout",
+    "ChunkedEncodingError",
+    "ProxyError",
+    "HttpError429",
+}
 
 
 class Response:
@@ -104,8 +111,9 @@ class Client:
         `data` (as it is, without a content type; a string as UTF-8), `multipart` (strings, numbers, booleans and files
         by name), `file` (as it is, with its type), or none of them; `spiffproxy_http.files` says what a file is. In
         `params`, `form` and `multipart` a list repeats its name, and None leaves it out. Redirects are not followed
-        unless asked for: keys and tokens are for one host. `attempts` is how often to send while the upstream fails,
-        one second apart, as the time allows.
+        unless asked for: keys and tokens are for one host. `attempts` is how often to send while the upstream fails (no
+        response, 429, or 500 and above): after as long as its `Retry-After` asks for, else one second; not if the time
+        for the command ends before that.
         """
         try:
             body = {"json": json, "form": form, "data": data, "multipart": multipart, "file": file}
@@ -120,12 +128,13 @@ class Client:
                 self.check(response)
             except RequestError as error:
                 self.logs.append(f"{request}, attempt {attempt} of {attempts}: {error.error_code}")
-                if attempt >= attempts or not self._may_retry(error):
+                seconds = find_seconds_to_wait(error)
+                if attempt >= attempts or not self._may_retry(error, seconds):
                     raise
             else:
                 self.logs.append(f"{request}, attempt {attempt} of {attempts}: HTTP {response.status}")
                 return response
-            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+            time.sleep(seconds)
             attempt += 1
 
     def check(self, response: Response) -> None:
@@ -142,8 +151,14 @@ class Client:
             connection.finish(incoming)
         return Response(request, url, incoming.status, incoming.headers, body)
 
-    def _may_retry(self, error: RequestError) -> bool:
+    def _may_retry(self, error: RequestError, seconds: float) -> bool:
         """Return whether another attempt may succeed, and there is time for it."""
-        has_time = self._call.deadline - time.monotonic() > SECONDS_BETWEEN_ATTEMPTS
+        has_time = self._call.deadline - time.monotonic() > seconds
         is_retryable = error.error_code in RETRYABLE_CODES or error.error_code.startswith("HttpError5")
         return has_time and is_retryable
+
+
+def find_seconds_to_wait(error: RequestError) -> float:
+    """Return how long to wait before the next attempt: as long as the response asks for, if it does."""
+    seconds = find_retry_after(error.response.headers) if error.response is not None else None
+    return SECONDS_BETWEEN_ATTEMPTS if seconds is None else seconds

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 import wsgiref.headers
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from spiffproxy_http.errors import RequestError
@@ -60,6 +63,34 @@ def parse_media_type(value: str) -> tuple[str, dict[str, str]]:
         parameters.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain.strip(" \t"))
     match = MEDIA_TYPE.fullmatch(value.strip(" \t"))
     return match[1].lower() if match else "", parameters
+
+
+def find_retry_after(headers: Headers) -> float | None:
+    """Return for how many seconds a server asks to wait (RFC 9110 section 10.2.3), or None if it does not.
+
+    Of several headers the longest time counts. A date is compared with the `Date` of the response, because clocks
+    differ. What is neither a number nor a date is ignored, as is a negative number.
+    """
+    now = max(map(read_date, headers.get_all("Date")), default=None) or time.time()
+    seconds: list[float] = []
+    for value in headers.get_all("Retry-After"):
+        date = read_date(value)
+        if re.fullmatch("[0-9]+", value):
+            seconds.append(float(value))  # infinite if it has too many digits; int() would raise an error
+        elif date:
+            seconds.append(max(date - now, 0))
+    return max(seconds, default=None)
+
+
+def read_date(value: str) -> float:
+    """Return a date in one of the three formats of HTTP (RFC 9110 section 5.6.7) as a time, or 0."""
+    if not re.match("[A-Z][a-z]{2}", value):  # each begins with the day of the week
+        return 0
+    try:
+        date = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return 0
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def check_headers(headers: Any) -> dict[str, str]:

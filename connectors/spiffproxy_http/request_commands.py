@@ -81,7 +81,7 @@ class RequestV1(ConnectorCommand):
 class RequestV2(RequestV1):
     """A version 2 command: no response, or a status of 400 and above, is an error that a boundary event can catch.
 
-    :param attempts: how often to send while the upstream fails, from 1 (unless set) to 10
+    :param attempts: how often to send while the upstream fails or answers 429, from 1 (unless set) to 10
     :param include_response_headers: true adds the headers of the response to the result
     :param response_format: auto (unless set: by the content type), json, xml, text, or file (an object with filename,
         mimetype, content_base64 and size)
