@@ -153,7 +153,7 @@ def test_the_ids_and_parameters(make_app):
     ]
     second = listed["smtp/SendEmailV2"]
     assert second[: len(first)] == first
-    more = ["smtp_ssl", "email_cc", "email_bcc", "email_reply_to", "email_html", "email_attachments"]
+    more = ["smtp_ssl", "email_cc", "email_bcc", "email_reply_to", "email_html", "email_attachments", "email_headers"]
     assert [(p["id"], p["required"]) for p in second[len(first) :]] == [(name, False) for name in more]
 
 
@@ -294,6 +294,76 @@ def test_attachments(send, mail_server, attachment, expected):
     assert message_of(mail_server).get_body(("plain",)).get_content().split() == ["Hallo,", "Welt"]
 
 
+LONG_URL = f"<https://example.org/?a=?{'b' * 100}>"
+
+
+@pytest.mark.parametrize(
+    ("headers", "lines"),
+    [
+        ({"X-Priority": "1", "Auto-Submitted": "auto-generated"}, ["X-Priority: 1", "Auto-Submitted: auto-generated"]),
+        ({"x-UPPER": " a\t"}, ["x-UPPER: a"]),
+        ({"X-A": None, "X-B": "", "X-C": " "}, []),
+        ({}, []),
+        (None, []),
+        ("", []),
+        ({"!#$%&'*+.^_`|~09": "1"}, ["!#$%&'*+.^_`|~09: 1"]),
+        ({"X-A": 'a  b; c="d"'}, ['X-A: a  b; c="d"']),
+        ({"X-A": "Grüße an alle"}, ["X-A: =?utf-8?b?R3LDvMOfZQ==?= an alle"]),
+        ({"X-A": "日本 語"}, ["X-A: =?utf-8?b?5pel5pysIOiqng==?="]),
+        ({"X-A": "=?utf-8?q?a?= b"}, ["X-A: =?utf-8?b?PT91dGYtOD9xP2E/PQ==?= b"]),
+        ({"List-Unsubscribe": LONG_URL}, ["List-Unsubscribe:", f" {LONG_URL}"]),
+        ({"References": f"<{'a' * 50}@b> <{'c' * 50}@d>"}, [f"References: <{'a' * 50}@b>", f" <{'c' * 50}@d>"]),
+        ({"List-Id": "Für <list.example.org>"}, ["List-Id: =?utf-8?q?F=C3=BCr?= <list.example.org>"]),
+        (
+            {"Sender": '"Doe, Jörg" <j@bücher.example>'},
+            ["Sender: =?utf-8?q?Doe=2C_J=C3=B6rg?= <j@xn--bcher-kva.example>"],
+        ),
+        ({"X" * 75: "ü"}, [f"{'X' * 75}:", " =?utf-8?b?w7w=?="]),
+    ],
+)
+def test_headers_of_the_author(send, raw_server, headers, lines):
+    """What has a meaning besides its words stays as it is; only words beyond ASCII are encoded."""
+    head = sent_bytes(send, raw_server, email_headers=headers).partition(b"\r\n\r\n")[0].decode()
+    assert re.search(r"\r\nMessage-ID: .*\r\n((?:.*\r\n)*)MIME-Version: ", head)[1].split("\r\n")[:-1] == lines
+
+
+def test_an_address_beyond_ascii_in_a_header_of_the_author(send, start_mail_server):
+    """Takes a server that knows SMTPUTF8, as in the other headers."""
+    plain, international = start_mail_server(enable_SMTPUTF8=False), start_mail_server(enable_SMTPUTF8=True)
+    headers = {"Sender": "jörg@example.org"}
+    assert outcome(send("SendEmailV2", plain.port, email_headers=headers)) == ("SMTPNotSupportedError", 422)
+    assert outcome(send("SendEmailV2", international.port, email_headers=headers)) == (None, 200)
+    assert "SMTPUTF8" in international.envelopes[0].mail_options
+
+
+def test_images_in_the_html(send, mail_server):
+    """Are related to it (RFC 2387), and other attachments stay where they were."""
+    html = '<img src="cid:logo"><img src="cid:b.png@example.org">'
+    more = images("logo", None, "b.png@example.org", "", email_html=html)
+    more["email_attachments"].append(f"data:text/plain;name=a.txt;base64,{ENCODED}")
+    assert outcome(send("SendEmailV2", mail_server.port, **more)) == (None, 200)
+
+    def describe(part):
+        if part.is_multipart():
+            return part.get_content_type(), [describe(each) for each in part.iter_parts()]
+        return part.get_content_type(), part.get_content_disposition(), part["Content-ID"]
+
+    file = ("image/png", "attachment", None)
+    related = [
+        ("text/html", None, None),
+        ("image/png", "inline", "<logo>"),
+        ("image/png", "inline", "<b.png@example.org>"),
+    ]
+    alternative = [("text/plain", None, None), ("multipart/related", related)]
+    message = message_of(mail_server)
+    parts = [("multipart/alternative", alternative), file, file, ("text/plain", "attachment", None)]
+    assert describe(message) == ("multipart/mixed", parts)
+    related_part = message.get_body(("related",))
+    assert related_part.get_param("type") == "text/html"
+    assert [part.get_content() for part in related_part.iter_attachments()] == [b"\0\xff"] * 2
+    assert message.get_body(("html",)).get_content().strip() == html
+
+
 # --- TLS ---
 
 
@@ -425,6 +495,12 @@ def test_nothing_is_sent(send, mail_server, more, code, http_status):
     assert mail_server.authenticated == (2 if code == "SMTPAuthenticationError" else 0)  # by PLAIN, and by LOGIN
 
 
+def images(*content_ids, **more):
+    """Return the parameters of a message with an image for each id."""
+    attachments = [{"content_base64": ENCODED, "mimetype": "image/png", "content_id": name} for name in content_ids]
+    return {"email_html": "<p>", "email_attachments": attachments, **more}
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -461,6 +537,45 @@ def test_nothing_is_sent(send, mail_server, more, code, http_status):
         ({"email_attachments": [{"content_base64": 5}]}, "number 1 must be a string, but is a number"),
         ({"email_attachments": [{"content_base64": "", "mimetype": "png"}]}, 'number 1: "png" is not a media type'),
         ({"email_attachments": [{"content_base64": "", "filename": "a\nb"}]}, "number 1: filename holds a line break"),
+        ({"email_headers": ["X-A: 1"]}, 'email_headers must be an object such as {"X-Priority": "1"}, but is a list.'),
+        ({"email_headers": '{"X-A": "1"}'}, "but is a string. Remove the quotes around it."),
+        ({"email_headers": 5}, "but is a number."),
+        ({"email_headers": {"X-A": "1\r\nBcc: evil@example.org"}}, "email_headers: X-A holds a line break"),
+        ({"email_headers": {"X-A": "1\x85"}}, "email_headers: X-A holds a line break"),
+        ({"email_headers": {"X-A": "\ud800"}}, "email_headers: X-A holds half of a surrogate pair"),
+        ({"email_headers": {"X-A": 1}}, "email_headers: X-A must be a string, but is a number"),
+        ({"email_headers": {"X-A": ["1", "2"]}}, "email_headers: X-A must be a string, but is a list"),
+        ({"email_headers": {"X-A": True}}, "email_headers: X-A must be a string, but is true"),
+        (
+            {"email_headers": {"X-A": "x" * 999}},
+            "X-A has a word that is longer than the 998 bytes of a line. Shorten it.",
+        ),
+        ({"email_headers": {"X-A": "1", "x-a": "1"}}, "email_headers has x-a twice, in upper and lower case."),
+        ({"email_headers": {"X-A: 1\r\nBcc": "evil@example.org"}}, "is not the name of a header. Use letters"),
+        ({"email_headers": {"X A": "1"}}, 'email_headers: "X A" is not the name of a header'),
+        ({"email_headers": {"X-Ä": "1"}}, 'email_headers: "X-Ä" is not the name of a header'),
+        ({"email_headers": {"X:": "1"}}, 'email_headers: "X:" is not the name of a header'),
+        ({"email_headers": {"": "1"}}, 'email_headers: "" is not the name of a header'),
+        ({"email_headers": {"X" * 76: "1"}}, "is not the name of a header. Use letters, digits and hyphens"),
+        ({"email_headers": {"FROM": None}}, "the command writes FROM itself. Use email_from instead."),
+        ({"email_headers": {"bcc": "a@example.org"}}, "the command writes bcc itself. Use email_bcc instead."),
+        ({"email_headers": {"Reply-To": "a@example.org"}}, "writes Reply-To itself. Use email_reply_to instead."),
+        ({"email_headers": {"Message-Id": "<a@b>"}}, "the command writes Message-Id itself. Remove it."),
+        ({"email_headers": {"Date": "now"}}, "the command writes Date itself. Remove it."),
+        ({"email_headers": {"Content-Language": "de"}}, "the command writes Content-Language itself. Remove it."),
+        ({"email_headers": {"Mime-Version": "2"}}, "the command writes Mime-Version itself. Remove it."),
+        ({"email_headers": {"Sender": "Jörg"}}, 'email_headers: Sender: "Jörg" is not an address. Write jane@example'),
+        (images("<logo>"), 'number 1: content_id is "<logo>". Use letters, digits and any of !$*+._=~-, and at most'),
+        (images("cid:logo"), 'number 1: content_id is "cid:logo". Use letters'),
+        (images("a b"), 'number 1: content_id is "a b". Use letters'),
+        (images("a\r\nb"), "number 1: content_id is "),
+        (images("logo\n"), "number 1: content_id is "),
+        (images("ü"), 'number 1: content_id is "ü". Use letters'),
+        (images("a@b@c"), 'number 1: content_id is "a@b@c". Use letters'),
+        (images("x" * 201), "number 1: content_id is "),
+        (images(5), "number 1: content_id must be a string, but is a number"),
+        (images("a", "b", "a"), 'number 3: content_id is "a", as of another attachment. Change one of them.'),
+        ({**images("a"), "email_html": ""}, 'number 1: content_id is "a", which is for an image in email_html. Set'),
     ],
 )
 def test_mistakes_of_the_author(send, mail_server, more, words):
@@ -481,6 +596,8 @@ def test_mistakes_of_the_author(send, mail_server, more, words):
         {"email_cc": '"=?utf-8?q?a=0D=0ABcc:_evil=40example.org?=" <a@x.example>'},
         {"email_reply_to": '"=?utf-8?q?a=0D=0ABcc:_evil=40example.org?=" <a@x.example>'},
         {"email_attachments": [{"content_base64": "", "filename": "=?utf-8?q?a=0D=0ABcc:_y?="}]},
+        {"email_headers": {"X-A": "=?utf-8?q?a=0D=0ABcc:_evil@example.org?="}},
+        {"email_headers": {"X-A": "b =?utf-8?q?a =0D=0ABcc:_evil@example.org?= c"}},
     ],
 )
 def test_a_line_break_in_an_encoded_word(send, mail_server, more):

@@ -22,6 +22,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sys, "path", [*sys.path, str(ROOT / "connectors")])  # as the proxy does
     addresses = importlib.import_module("connector_smtp.addresses")
     attachments = importlib.import_module("connector_smtp.attachments")
+    custom_headers = importlib.import_module("connector_smtp.custom_headers")
     headers = importlib.import_module("connector_smtp.headers")
     messages = importlib.import_module("connector_smtp.message")
 
@@ -176,6 +177,19 @@ def test_a_subject_arrives_as_it_was_written(text):
 @given(texts | ascii_texts)
 def test_any_subject_arrives_as_it_was_written(text):
     check_subject(text)
+
+
+@settings(thousands, max_examples=300)
+@given(texts | ascii_texts)
+def test_any_header_of_the_author_arrives_as_it_was_written(text):
+    """Without the blanks around it; words that are longer than a line are tried elsewhere."""
+    text = re.sub(r"[^ ]{40,}", "", text).strip(" \t")
+    field = custom_headers.encode_header("X-A", text)
+    if field:
+        name, body = unfold(field)
+        assert name == "X-A"
+        assert "?= =?" in text or decode_text(body) == text
+        assert str(email.header.make_header(email.header.decode_header(body))) == text
 
 
 @pytest.mark.parametrize("text", ["Hello", "word " * 30 + "end", "a@b.example: 50% off, now (really)"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from connector_smtp.content_ids import read_content_id
 from connector_smtp.values import read_text
 
 
@@ -12,11 +13,16 @@ class Attachment(NamedTuple):
     media_type: str
     parameters: dict[str, str]
     content: bytes
+    content_id: str = ""  # for an image in the HTML of the message
 
 
 def read_attachments(value: Any) -> list[Attachment]:
     items = value if isinstance(value, list) else [value] if value else []
-    return [read_attachment(f"email_attachments, number {number}", item) for number, item in enumerate(items, 1)]
+    attachments = []
+    for number, item in enumerate(items, 1):
+        place = f"email_attachments, number {number}"
+        attachments.append(read_attachment(place, item)._replace(content_id=read_content_id(place, item)))
+    return attachments
 
 
 def read_attachment(place: str, item: Any) -> Attachment:

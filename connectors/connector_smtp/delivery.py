@@ -38,9 +38,9 @@ def send(email: Any, config: Any) -> None:
         reply_to=reply_to,
         html=email.email_html,
         attachments=email.email_attachments,
+        headers=email.email_headers,
     )
     recipients = list(dict.fromkeys(mailbox.address for mailbox in to + cc + bcc))
-    shown = [mailbox.address for mailbox in senders + reply_to]
     # 2. how
     host, helo_name = read_host(email.smtp_host), read_helo_name(config)
     user, password = read_login(email.smtp_user, email.smtp_password)
@@ -51,7 +51,7 @@ def send(email: Any, config: Any) -> None:
             session.start_tls()
         if user:
             session.log_in(user, password)
-        use_utf8 = not "".join(recipients + shown).isascii()
+        use_utf8 = not ("".join(recipients).isascii() and message.isascii())  # addresses alone are not encoded
         refused = session.send(message, senders[0].address, recipients, use_utf8=use_utf8)
         session.leave()
     if refused:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_LINE = 76  # of a line that has an encoded word (RFC 2047 section 2)
 MAX_WORD = 75
+MAX_LINE_BYTES = 998  # of any line (RFC 5322 section 2.1.1)
 MAX_PARAMETER = MAX_LINE - len(" ;")
 WORD_OVERHEAD = len("=?utf-8?b??=")
 UTF_8 = Charset("utf-8")  # writes an encoded word as base64 or quoted-printable, whichever is shorter

@@ -28,7 +28,9 @@ class Email(ConnectorCommand):
     :param email_bcc: as email_to, and nobody else sees it
     :param email_reply_to: as email_to
     :param email_html: the same as email_body, in HTML
-    :param email_attachments: a list of SpiffArena's file data, or of objects with filename, mimetype and content_base64
+    :param email_attachments: a list of SpiffArena's file data, or of objects with filename, content_base64, mimetype,
+        and content_id if email_html shows it: "logo" for <img src="cid:logo">
+    :param email_headers: an object of strings such as {"X-Priority": "1"}, which become headers of the message
     """
 
     smtp_host: str
@@ -46,6 +48,7 @@ class Email(ConnectorCommand):
     email_reply_to: Any = None
     email_html: str | None = None
     email_attachments: Any = None
+    email_headers: dict[str, Any] | None = None
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
         **dict.fromkeys(["email_to", "email_from", "email_cc", "email_bcc", "email_reply_to"], ADDRESSES),

@@ -10,13 +10,14 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector_smtp.attachments import Attachment, read_attachments
-from connector_smtp.headers import encode_mailboxes, encode_parameters, encode_text
+from connector_smtp.content_ids import check_content_ids
+from connector_smtp.custom_headers import encode_headers
+from connector_smtp.headers import MAX_LINE_BYTES, encode_mailboxes, encode_parameters, encode_text
 from connector_smtp.values import read_text
 
 if TYPE_CHECKING:
     from connector_smtp.addresses import Mailbox
 
-MAX_LINE_BYTES = 998  # RFC 5322 section 2.1.1
 # readers would put the pieces together, or fetch the body from elsewhere, instead of showing a file
 ACTIVE_MESSAGES = {"message/partial", "message/external-body"}
 
@@ -41,6 +42,7 @@ def compose(
     reply_to: list[Mailbox],
     html: Any,
     attachments: Any,
+    headers: Any,
 ) -> bytes:
     """Return the message; raise ValueError that names the parameter that is invalid."""
     fields = [encode_text("Subject", read_text("email_subject", subject, one_line=True))]
@@ -49,22 +51,32 @@ def compose(
             fields.append(encode_mailboxes(name, mailboxes))
     fields.append(f"Date: {formatdate(localtime=True)}")
     fields.append(f"Message-ID: {make_msgid(domain=sender.domain)}")  # without a domain it would ask DNS for ours
+    fields += encode_headers(headers)
     fields.append("MIME-Version: 1.0")
     content = make_text_part("plain", read_text("email_body", body))
+    attached = read_attachments(attachments)
+    check_content_ids([attachment.content_id for attachment in attached], html)
     if html:
-        content = join("alternative", [content, make_text_part("html", read_text("email_html", html))])
-    files = [make_attachment_part(attachment) for attachment in read_attachments(attachments)]
+        images = [make_attachment_part(attachment) for attachment in attached if attachment.content_id]
+        content = join("alternative", [content, make_html_part(read_text("email_html", html), images)])
+    files = [make_attachment_part(attachment) for attachment in attached if not attachment.content_id]
     if files:
         content = join("mixed", [content, *files])
     return Part(fields + content.fields, content.body).encode()
 
 
-def join(subtype: str, parts: list[Part]) -> Part:
+def make_html_part(html: str, images: list[Part]) -> Part:
+    """Return the HTML, with the images that it refers to by their content ids (RFC 2387, RFC 2392)."""
+    part = make_text_part("html", html)
+    return join("related", [part, *images], type="text/html") if images else part
+
+
+def join(subtype: str, parts: list[Part], **parameters: str) -> Part:
     """Return a multipart part (RFC 2046 section 5.1.1)."""
     boundary = f"=_{secrets.token_hex(16)}"
     body = b"".join(b"--%b\r\n%b\r\n" % (boundary.encode(), part.encode()) for part in parts)
     return Part(
-        [encode_parameters("Content-Type", f"multipart/{subtype}", {"boundary": boundary})],
+        [encode_parameters("Content-Type", f"multipart/{subtype}", {**parameters, "boundary": boundary})],
         body + b"--%b--\r\n" % boundary.encode(),
     )
 
@@ -88,7 +100,7 @@ def make_attachment_part(attachment: Attachment) -> Part:
     A message may not be encoded (RFC 2046 section 5.2.1). One that would have to be is a file of bytes, and so is what
     readers would not show as a file.
     """
-    filename, media_type, parameters, content = attachment
+    filename, media_type, parameters, content, content_id = attachment
     encoding = "base64"
     if media_type.startswith("message/") and media_type not in ACTIVE_MESSAGES:
         lines = re.sub(rb"\r?\n", b"\r\n", content)
@@ -99,8 +111,10 @@ def make_attachment_part(attachment: Attachment) -> Part:
     fields = [
         encode_parameters("Content-Type", media_type, parameters),
         f"Content-Transfer-Encoding: {encoding}",
-        encode_parameters("Content-Disposition", "attachment", {"filename": filename}),
+        encode_parameters("Content-Disposition", "inline" if content_id else "attachment", {"filename": filename}),
     ]
+    if content_id:
+        fields.append(f"Content-ID: <{content_id}>")
     return Part(fields, content if encoding == "7bit" else encode_base64(content))
 
 

@@ -25,3 +25,4 @@ class SendEmailV2(EmailV2):
     email_reply_to: Any = None
     email_html: str | None = None
     email_attachments: Any = None
+    email_headers: dict[str, Any] | None = None
