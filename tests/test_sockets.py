@@ -257,6 +257,13 @@ def test_a_mail_server_with_a_zone(make_app, link_local, authority):
     assert answer["error"]["message"] == "The server answered 554 go away"
 
 
+def test_a_mail_server_with_a_zone_that_is_wrong(make_app):
+    body = {**MESSAGE, "smtp_host": "fe80::1%no-such", "smtp_port": 25}
+    answer = make_app().post_json("/v1/do/smtp/SendEmailV2", body).json
+    assert read_error(answer) == ("ValueError", 400)
+    assert "smtp_host names the network interface no-such, which" in answer["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("location", "error"),
     [

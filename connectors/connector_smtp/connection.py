@@ -8,7 +8,7 @@ import socket
 import ssl
 from typing import Any
 
-from spiffproxy_http.sockets import connect_first, look_up
+from spiffproxy_http.sockets import connect_first, has_interface, look_up
 
 # what OpenSSL calls bytes that are no TLS, from 1.1 to 3.x
 NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
@@ -28,6 +28,9 @@ def connect(host: str, port: int, deadline: float) -> socket.socket:
 
 def resolve(host: str, port: int, deadline: float) -> list[Any]:
     """Return what getaddrinfo() returns."""
+    zone = host.partition("%")[2]
+    if zone and not has_interface(zone):
+        raise ValueError(f"smtp_host names the network interface {zone}, which the proxy's machine does not have.")
     try:
         return look_up(host, port, deadline)
     except socket.timeout:

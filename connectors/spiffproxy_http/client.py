@@ -112,8 +112,8 @@ class Client:
         by name), `file` (as it is, with its type), or none of them; `spiffproxy_http.files` says what a file is. In
         `params`, `form` and `multipart` a list repeats its name, and None leaves it out. Redirects are not followed
         unless asked for: keys and tokens are for one host. `attempts` is how often to send while the upstream fails (no
-        response, 429, or 500 and above): after as long as its `Retry-After` asks for, else one second; not if the time
-        for the command ends before that.
+        response, 429, or 500 and above), with the pause that `Retry-After` asks for, else of one second. No pause is
+        longer than the time that is left.
         """
         try:
             body = {"json": json, "form": form, "data": data, "multipart": multipart, "file": file}

@@ -19,8 +19,8 @@ from spiffproxy_http.url import LINK_LOCAL
 
 SECONDS_BETWEEN_ADDRESSES = 0.25  # the recommendation of RFC 8305 section 5
 MAX_OPEN_ATTEMPTS = 8  # for one host; the oldest is given up for the next address
-# no packet has left this machine: the reason of another address says more
-NOT_SENT = {errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL}
+# nothing was sent to the address: the error of another address says more
+NOT_SENT = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL}
 
 
 def seconds_until(deadline: float) -> float:
@@ -179,7 +179,7 @@ class Race:
         return None
 
     def find_error(self) -> OSError:
-        """Return the last error of an address that a packet could be sent to, or just the last."""
+        """Return the last error of an address to which something was sent, or else the last."""
         sent = [error for error in self._errors if error.errno not in NOT_SENT]
         return (sent or self._errors)[-1]
 
