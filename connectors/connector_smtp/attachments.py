@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from connector_smtp.content_ids import read_content_id
 from connector_smtp.values import read_text
 
 
@@ -13,16 +12,11 @@ class Attachment(NamedTuple):
     media_type: str
     parameters: dict[str, str]
     content: bytes
-    content_id: str = ""  # for an image in the HTML of the message
 
 
 def read_attachments(value: Any) -> list[Attachment]:
     items = value if isinstance(value, list) else [value] if value else []
-    attachments = []
-    for number, item in enumerate(items, 1):
-        place = f"email_attachments, number {number}"
-        attachments.append(read_attachment(place, item)._replace(content_id=read_content_id(place, item)))
-    return attachments
+    return [read_attachment(f"email_attachments, number {number}", item) for number, item in enumerate(items, 1)]
 
 
 def read_attachment(place: str, item: Any) -> Attachment:

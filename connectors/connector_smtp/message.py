@@ -10,7 +10,7 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connector_smtp.attachments import Attachment, read_attachments
-from connector_smtp.content_ids import check_content_ids
+from connector_smtp.content_ids import read_content_ids
 from connector_smtp.custom_headers import encode_headers
 from connector_smtp.headers import MAX_LINE_BYTES, encode_mailboxes, encode_parameters, encode_text
 from connector_smtp.values import read_text
@@ -54,12 +54,16 @@ def compose(
     fields += encode_headers(headers)
     fields.append("MIME-Version: 1.0")
     content = make_text_part("plain", read_text("email_body", body))
-    attached = read_attachments(attachments)
-    check_content_ids([attachment.content_id for attachment in attached], html)
+    files: list[Part] = []
+    images: list[Part] = []
+    for attachment, content_id in zip(read_attachments(attachments), read_content_ids(attachments, html)):
+        part = make_attachment_part(attachment, content_id)
+        if content_id:
+            images.append(part)
+        else:
+            files.append(part)
     if html:
-        images = [make_attachment_part(attachment) for attachment in attached if attachment.content_id]
         content = join("alternative", [content, make_html_part(read_text("email_html", html), images)])
-    files = [make_attachment_part(attachment) for attachment in attached if not attachment.content_id]
     if files:
         content = join("mixed", [content, *files])
     return Part(fields + content.fields, content.body).encode()
@@ -94,13 +98,13 @@ def make_text_part(subtype: str, text: str) -> Part:
     return Part([field, "Content-Transfer-Encoding: base64"], encoded)
 
 
-def make_attachment_part(attachment: Attachment) -> Part:
-    """Return a file.
+def make_attachment_part(attachment: Attachment, content_id: str = "") -> Part:
+    """Return a file, or an image in the HTML if it has a content id.
 
     A message may not be encoded (RFC 2046 section 5.2.1). One that would have to be is a file of bytes, and so is what
     readers would not show as a file.
     """
-    filename, media_type, parameters, content, content_id = attachment
+    filename, media_type, parameters, content = attachment
     encoding = "base64"
     if media_type.startswith("message/") and media_type not in ACTIVE_MESSAGES:
         lines = re.sub(rb"\r?\n", b"\r\n", content)

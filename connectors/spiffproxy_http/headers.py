@@ -6,8 +6,6 @@ import base64
 import re
 import time
 import wsgiref.headers
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from spiffproxy_http.errors import RequestError
@@ -71,19 +69,21 @@ def find_retry_after(headers: Headers) -> float | None:
     Of several headers the longest time counts. A date is compared with the `Date` of the response, because clocks
     differ. What is neither a number nor a date is ignored, as is a negative number.
     """
-    now = max(map(read_date, headers.get_all("Date")), default=None) or time.time()
     seconds: list[float] = []
     for value in headers.get_all("Retry-After"):
-        date = read_date(value)
         if re.fullmatch("[0-9]+", value):
             seconds.append(float(value))  # infinite if it has too many digits; int() would raise an error
-        elif date:
-            seconds.append(max(date - now, 0))
+        elif read_date(value):
+            now = max(map(read_date, headers.get_all("Date")), default=0) or time.time()
+            seconds.append(max(read_date(value) - now, 0))
     return max(seconds, default=None)
 
 
 def read_date(value: str) -> float:
     """Return a date in one of the three formats of HTTP (RFC 9110 section 5.6.7) as a time, or 0."""
+    from datetime import timezone
+    from email.utils import parsedate_to_datetime  # takes its time to import, and few responses have Retry-After
+
     if not re.match("[A-Z][a-z]{2}", value):  # each begins with the day of the week
         return 0
     try:

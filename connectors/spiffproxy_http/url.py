@@ -159,7 +159,7 @@ def read_zone(host: str, text: str | None) -> str:
         message = "The zone in the URL's host must be a network interface after %25, as in [fe80::1%25eth0]"
         raise RequestError("InvalidURL", message, 400)
     if IPv6Address(host) not in LINK_LOCAL:
-        message = f"The URL's host is {host}, which is not link-local (fe80::/10), and so has no zone. Remove {text}"
+        message = f"The URL's host {host} is not link-local (fe80::/10) and cannot have a zone. Remove {text}"
         raise RequestError("InvalidURL", message, 400)
     return zone
 
