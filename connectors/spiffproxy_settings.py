@@ -27,6 +27,7 @@ SETTING_NAMES = [
     "CORS_ORIGINS",
     "HOST",
     "HTTP_ALLOWED_HOSTS",
+    "HTTP_CLIENT_CERTS",
     "HTTP_MAX_RESPONSE_BYTES",
     "HTTP_TIMEOUT",
     "KEYFILE",
@@ -57,6 +58,8 @@ def check_settings(settings: Settings) -> list[str]:
     check_ca_bundle(values)
     if "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS" in values:
         check_allowed_hosts(str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
+    if values.get("CONNECTOR_PROXY_HTTP_CLIENT_CERTS"):
+        check_client_certs(str(values["CONNECTOR_PROXY_HTTP_CLIENT_CERTS"]))
     check_sign_in_urls(settings)
     return find_misspelled(values)
 
@@ -174,6 +177,15 @@ def find_misspelled(values: Iterable[str]) -> list[str]:
 def check_allowed_hosts(text: str) -> None:
     try:
         import_part("spiffproxy_http.hosts").read_allowed_hosts(text)
+    except ProxyError:
+        raise
+    except Exception as error:  # RequestError, whose message names the setting
+        raise SettingError(str(error)) from None
+
+
+def check_client_certs(text: str) -> None:
+    try:
+        import_part("spiffproxy_http.client_certs").check_client_certs(text)
     except ProxyError:
         raise
     except Exception as error:  # RequestError, whose message names the setting

@@ -6,6 +6,7 @@ import time
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
+from spiffproxy_http.client_certs import SETTING, read_client_certs
 from spiffproxy_http.content import decode_text, parse_json, read_body
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.excerpts import make_excerpt
@@ -85,7 +86,8 @@ class Client:
         if seconds is not None:
             timeout = min(timeout, seconds)
         allowed_hosts = read_allowed_hosts(str(config.get("CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS") or ""))
-        self._call = Call(time.monotonic() + timeout, allowed_hosts, self.logs)
+        client_certs = read_client_certs(str(config.get(SETTING) or ""))
+        self._call = Call(time.monotonic() + timeout, allowed_hosts, client_certs, self.logs)
         self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_RESPONSE_BYTES)
 
     def send(

@@ -19,10 +19,14 @@ MAX_IDLE = 128
 
 
 class Route(NamedTuple):
-    """What a connection leads to: an origin, directly or through the proxy that is named by its host and port."""
+    """What a connection leads to: an origin, directly or through the proxy that is named by its host and port.
+
+    `client_cert` is the file of the certificate that the origin may have seen.
+    """
 
     origin: tuple[str, str, int]
     proxy: str | None
+    client_cert: str | None
 
 
 class Stream(io.RawIOBase):

@@ -9,6 +9,7 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
+from spiffproxy_http.client_certs import SETTING
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.sockets import seconds_until
 
@@ -17,13 +18,13 @@ NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
 UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_… of a certificate whose authority is not known
 
 
-def wrap_tls(sock: socket.socket, host: str, port: int, deadline: float) -> ssl.SSLSocket:
+def wrap_tls(sock: socket.socket, host: str, port: int, deadline: float, client_cert: str | None) -> ssl.SSLSocket:
     """Return the socket with TLS, the certificate checked. If that fails, close it and raise `RequestError`:
-    `SSLError`, `ReadTimeout`, `ConnectionError`.
+    `SSLError`, `ReadTimeout`, `ConnectionError`. `client_cert` is the file of a certificate to show, or None.
     """
     try:
         sock.settimeout(seconds_until(deadline))
-        return create_tls_context().wrap_socket(sock, server_hostname=host)
+        return create_tls_context(client_cert).wrap_socket(sock, server_hostname=host)
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError):  # those of TLS are among them
@@ -70,8 +71,10 @@ def find_ca_bundle() -> CaBundle:
 
 
 @functools.cache
-def create_tls_context() -> ssl.SSLContext:
-    """Return the one context of the process: reading all certificate authorities takes 20 ms."""
+def create_tls_context(client_cert: str | None) -> ssl.SSLContext:
+    """Return the one context of the process for a file of a certificate, or for none: reading all certificate
+    authorities takes 20 ms.
+    """
     bundle = find_ca_bundle()
     # OpenSSL reads the variables that begin with SSL_ by itself
     path = bundle.path if bundle.variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") else None
@@ -86,4 +89,32 @@ def create_tls_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # 3.13 requires key identifiers, which the certificates of many private authorities do not have
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    if client_cert:
+        load_client_cert(context, client_cert)
     return context
+
+
+def load_client_cert(context: ssl.SSLContext, path: str) -> None:
+    """Have the context show the certificate in a file; raise `RequestError` that says why it cannot be used."""
+
+    def refuse_password() -> str:
+        raise unusable_cert(f"the key in {path} is encrypted. Use a key without a password")
+
+    try:
+        text = Path(path).read_text("latin-1")
+        if "-----BEGIN CERTIFICATE" not in text:
+            raise unusable_cert(f"{path} has no certificate in PEM form")
+        if "PRIVATE KEY-----" not in text:
+            raise unusable_cert(f"{path} has no private key in PEM form. Append it to the certificate")
+        context.load_cert_chain(path, None, refuse_password)
+    except ssl.SSLError as error:
+        reason = error.reason or str(error)
+        if reason.endswith("_MISMATCH"):
+            raise unusable_cert(f"the key in {path} does not belong to the certificate") from None
+        raise unusable_cert(f"{path} is damaged: {reason}") from None
+    except (OSError, ValueError) as error:  # ValueError for a null character in the path
+        raise unusable_cert(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def unusable_cert(problem: str) -> RequestError:
+    return RequestError("SSLError", f"{SETTING}: {problem}")

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
+from spiffproxy_http.client_certs import ClientCert, find_client_cert
 from spiffproxy_http.connections import Connection, Route, idle_connections
 from spiffproxy_http.cookies import Cookies
 from spiffproxy_http.errors import RequestError
@@ -29,6 +30,7 @@ class Call:
 
     deadline: float
     allowed_hosts: AllowedHosts
+    client_certs: list[ClientCert]
     logs: list[str]
 
 
@@ -43,7 +45,8 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
     if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
         raise refuse_host(url.host)
     # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
-    route = Route((url.scheme, url.scoped_host, url.port), proxy.url.netloc if proxy else None)
+    origin = (url.scheme, url.scoped_host, url.port)
+    route = Route(origin, proxy.url.netloc if proxy else None, find_client_cert(call.client_certs, url))
     if request.method in REPEATABLE_METHODS:
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
@@ -110,7 +113,7 @@ def open_connection(url: Url, proxy: Proxy | None, route: Route, call: Call) -> 
     if url.scheme == "https":
         from spiffproxy_http.tls import wrap_tls
 
-        sock = wrap_tls(sock, url.name, url.port, call.deadline)
+        sock = wrap_tls(sock, url.name, url.port, call.deadline, route.client_cert)
     return Connection(sock, route, address)
 
 
