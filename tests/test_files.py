@@ -468,7 +468,7 @@ def test_a_body_that_is_null(http_call, upstream):
         ("file", "text", "data: a string must be a data URL"),
         ("file", {"content_base64": "!"}, "data: its data is not base64"),
         ("file", make_file(mimetype="a/b; c=ü"), "data: c in the mimetype is"),
-        ("files", {}, "it may be 'multipart', 'file', 'json', 'form', 'raw' or 'none'"),
+        ("files", {}, 'body_format is "files". Use "json", "form", "multipart", "file", "raw" or "none".'),
     ],
 )
 def test_bodies_that_cannot_be_sent(http_call, upstream, body_format, data, words):
@@ -506,7 +506,7 @@ def test_the_parameters_are_described(make_app):
     """The list has the formats as a choice, and the file of s3 as a string or an object."""
     listed = {entry["id"]: entry["parameters"] for entry in make_app().get("/v1/commands").json}
     schemas = {(name, p["id"]): p.get("schema") for name, parameters in listed.items() for p in parameters}
-    choice = {"anyOf": [{"enum": ["auto", "json", "xml", "text", "file"]}, {"type": "null"}]}
+    choice = {"type": ["string", "null"], "enum": ["auto", "json", "xml", "text", "file", None]}
     assert [schemas[f"http/{command}", "response_format"] for command in VERSION_2] == [choice] * 6
     assert schemas["s3/PutObject", "file_data"] == {"type": ["string", "object"]}
     assert [p["required"] for p in listed["s3/PutObject"]][:3] == [True] * 3

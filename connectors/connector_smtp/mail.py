@@ -51,6 +51,7 @@ class Email(ConnectorCommand):
     email_headers: dict[str, Any] | None = None
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
+        "email_headers": {"examples": [{"X-Priority": "1"}]},
         **dict.fromkeys(["email_to", "email_from", "email_cc", "email_bcc", "email_reply_to"], ADDRESSES),
     }
 
