@@ -21,7 +21,7 @@ def test_the_ids_and_parameters_are_those_that_diagrams_use(make_app):
         entry["id"]: [p["id"] for p in entry["parameters"]] for entry in answer if entry["id"].startswith("http/")
     }
     auth = ["basic_auth_username", "basic_auth_password"]
-    last = ["include_response_headers", "response_format"]
+    last = ["include_response_headers", "response_format", "oauth2"]
     assert listed == {
         "http/DeleteRequestV2": ["url", "headers", "params", *auth, "data", "body_format", *last],
         "http/GetRequest": ["url", "headers", "params", *auth],

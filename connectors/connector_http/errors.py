@@ -11,6 +11,7 @@ SHARED_ERRORS = {
     "HttpError<status>": "the upstream answered with this status, 400 or above",
     "InvalidHeader": "a header is no text, or has a line break; the message names it",
     "TooManyRedirects": "there were more than 30 redirects",
+    "OAuth2Error": "the token endpoint of oauth2 gave no access token; the message has its words",
 }
 HEAD_ERRORS = {**SHARED_ERRORS, **NO_RESPONSE_HEADERS}
 GET_ERRORS = {

@@ -17,7 +17,6 @@ from spiffproxy_http.transport import Call, send_following_redirects, send_reque
 
 if TYPE_CHECKING:
     from spiffproxy_http.headers import Headers
-    from spiffproxy_http.url import Url
 
 TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
 SECONDS_BETWEEN_ATTEMPTS = 1
@@ -35,12 +34,12 @@ RETRYABLE_CODES = {
 class Response:
     """A response: `status`, `headers` (`get`, `get_all`, `items`; names in any case of letters) and `body` (bytes).
 
-    `url` is the URL that it came from, after redirects.
+    `last_request` is the one that it answers: another request after a redirect.
     """
 
-    def __init__(self, request: Request, url: Url, status: int, headers: Headers, body: bytes) -> None:
+    def __init__(self, request: Request, last_request: Request, status: int, headers: Headers, body: bytes) -> None:
         self._request = request
-        self.url = url
+        self.last_request = last_request
         self.status = status
         self.headers = headers
         self.body = body
@@ -139,23 +138,36 @@ class Client:
             time.sleep(seconds)
             attempt += 1
 
+    def sibling(self) -> Client:
+        """Return another client with the same clock, rules and logs, which checks responses as this class does."""
+        client = Client(self.config)
+        client.logs, client._call = self.logs, self._call
+        return client
+
+    def seconds_left(self) -> float:
+        """Return the time that the command has left, which may be below 0."""
+        return self._call.deadline - time.monotonic()
+
     def check(self, response: Response) -> None:
         """Raise `RequestError` if the response is an error. A subclass may have other rules."""
         if response.status >= 300:
             raise response.to_error(f"HttpError{response.status}")
 
     def _exchange(self, request: Request, *, follow_redirects: bool, decompress: bool) -> Response:
-        send = send_following_redirects if follow_redirects else send_request
-        connection, incoming, url = send(request, self._call)
+        last_request = request
+        if follow_redirects:
+            connection, incoming, last_request = send_following_redirects(request, self._call)
+        else:
+            connection, incoming = send_request(request, self._call)
         try:
             body = read_body(incoming, self._max_bytes, decompress=decompress)
         finally:
             connection.finish(incoming)
-        return Response(request, url, incoming.status, incoming.headers, body)
+        return Response(request, last_request, incoming.status, incoming.headers, body)
 
     def _may_retry(self, error: RequestError, seconds: float) -> bool:
         """Return whether another attempt may succeed, and there is time for it."""
-        has_time = self._call.deadline - time.monotonic() > seconds
+        has_time = self.seconds_left() > seconds
         is_retryable = error.error_code in RETRYABLE_CODES or error.error_code.startswith("HttpError5")
         return has_time and is_retryable
 

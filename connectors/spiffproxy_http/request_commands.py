@@ -12,8 +12,10 @@ from spiffproxy_http.client import Client, Response
 from spiffproxy_http.command import error_result, result
 from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
 from spiffproxy_http.errors import RequestError, invalid_parameter
-from spiffproxy_http.headers import join_headers
+from spiffproxy_http.headers import check_headers, join_headers
+from spiffproxy_http.hiding import hide_in_response
 from spiffproxy_http.request import encode_json
+from spiffproxy_http.url import parse_url
 
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1, ConnectorProxyResponseDict
@@ -61,8 +63,8 @@ class RequestV1(ConnectorCommand):
             response = error.response
         return {"response": response.text, "status": response.status, "mimetype": "application/json"}
 
-    def send(self, client: Client, attempts: int = 1) -> Response:
-        """Send the request and follow redirects; raise `RequestError`."""
+    def send(self, client: Client, attempts: int = 1, headers: dict[str, str] | None = None) -> Response:
+        """Send the request, with `headers` in place of the author's, and follow redirects; raise `RequestError`."""
         basic_auth = None
         if self.basic_auth_username or self.basic_auth_password:
             basic_auth = (self.basic_auth_username or "", self.basic_auth_password or "")
@@ -70,7 +72,7 @@ class RequestV1(ConnectorCommand):
             self.method,
             self.url,
             params=self.params,
-            headers=self.headers,
+            headers=self.headers if headers is None else headers,
             basic_auth=basic_auth,
             follow_redirects=True,
             attempts=attempts,
@@ -85,11 +87,14 @@ class RequestV2(RequestV1):
     :param include_response_headers: true adds the headers of the response to the result
     :param response_format: auto (unless set: by the content type), json, xml, text, or file (an object with filename,
         mimetype, content_base64 and size)
+    :param oauth2: an object by which the proxy gets an access token, and sends it as Authorization: Bearer; with
+        token_url, client_id, client_secret, and if need be scope, audience, refresh_token, auth (basic or post)
     """
 
     attempts: int | None = None
     include_response_headers: bool = False
     response_format: str | None = "auto"
+    oauth2: dict[str, Any] | None = None
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "attempts": {"minimum": 1, "maximum": 10},
         "response_format": {"enum": ["auto", "json", "xml", "text", "file", None]},
@@ -104,7 +109,8 @@ class RequestV2(RequestV1):
             check_parameters(self, invalid_parameter, declared_in=RequestV2)
             client = ParsingClient(config, "auto" if self.method == "HEAD" else self.response_format or "auto")
             logs = client.logs
-            response = self.send(client, self.attempts or 1)
+            attempts = self.attempts or 1
+            response = self.send(client, attempts) if self.oauth2 is None else self.send_with_token(client, attempts)
             envelope = result(client.content, logs)
         except RequestError as error:
             envelope = error_result(error, logs)
@@ -117,11 +123,42 @@ class RequestV2(RequestV1):
             envelope["command_response"]["headers"] = join_headers(response.headers)
         return envelope
 
+    def send_with_token(self, client: ParsingClient, attempts: int) -> Response:
+        """Send the request with an access token, and once more with a new one if the upstream does not accept it."""
+        from spiffproxy_http.tokens import read_grant, token_cache  # most calls do not need them
+
+        headers = check_headers(self.headers)
+        has_credentials = self.basic_auth_username or self.basic_auth_password or parse_url(self.url).credentials
+        if has_credentials or "authorization" in map(str.lower, headers):
+            message = "oauth2 cannot be combined with basic authentication or an Authorization header"
+            raise RequestError("ValueError", f"{message}. Remove one of them.", 400)
+        grant = read_grant("oauth2", self.oauth2)
+        client.token = token_cache.get(grant, client)
+        try:
+            return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+        except RequestError as error:
+            if error.response is None or not has_refused_token(error.response, self.method):
+                raise
+        client.token = token_cache.get(grant, client, refused=client.token)
+        return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+
+
+def has_refused_token(response: Response, method: str) -> bool:
+    """Return whether a response is a 401 to the token: a redirect may have led to another host, or turned a POST that
+    the upstream has carried out into a GET.
+    """
+    request = response.last_request
+    return response.status == 401 and request.method == method and "Authorization" in request.headers
+
 
 class ParsingClient(Client):
-    """A client that reads each body in the format, as `content`, and for which 400 is the first error."""
+    """A client that reads each body in the format, as `content`, and for which 400 is the first error.
+
+    `token` is the access token that it sends, which no result may have, or None.
+    """
 
     content: Any = None
+    token: str | None = None
 
     def __init__(self, config: Any, response_format: str) -> None:
         super().__init__(config)
@@ -129,6 +166,8 @@ class ParsingClient(Client):
 
     def check(self, response: Response) -> None:
         """Raise `RequestError` for a status of 400 and above, and for a body that is not in the format."""
+        if self.token:
+            hide_in_response(response, self.token)
         code = problem = ""
         try:
             self.content = read_content(response, self._response_format, self.logs)
@@ -158,7 +197,7 @@ def read_content(response: Response, response_format: str, logs: list[str]) -> A
     if response_format == "file" and has_body and response.status < 400:
         from spiffproxy_http.files import file_from_response  # takes its time to import, and is rarely needed
 
-        return file_from_response(headers, response.url, body).as_object()
+        return file_from_response(headers, response.last_request.url, body).as_object()
     return parse_body(body, headers, logs)
 
 

@@ -37,7 +37,7 @@ class Call:
 # --- One request --------------------------------------------------------------------------------------------------
 
 
-def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Url]:
+def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
     """Send a request and return its response, the body unread, with the connection to finish after it, and the URL."""
     url = request.url
     proxy = find_proxy(url)
@@ -51,9 +51,9 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
         idle = idle_connections.take(route, lambda address: bool(proxy) or call.allowed_hosts.allow(url, address))
         if idle:
             with contextlib.suppress(ClosedConnection):
-                return idle, send_on(idle, request, proxy, call), url
+                return idle, send_on(idle, request, proxy, call)
     connection = open_connection(url, proxy, route, call)
-    return connection, send_on(connection, request, proxy, call), url
+    return connection, send_on(connection, request, proxy, call)
 
 
 class ClosedConnection(RequestError):
@@ -150,14 +150,16 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 # --- Redirects ----------------------------------------------------------------------------------------------------
 
 
-def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Url]:
-    """Send a request, and the requests that redirects ask for; return the first response that is no redirect."""
+def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Request]:
+    """Send a request, and the requests that redirects ask for; return the first response that is no redirect, and the
+    request that it answers.
+    """
     cookies: Cookies | None = None
     for number in range(MAX_REDIRECTS + 1):
-        connection, response, url = send_request(cookies.add_to(request) if cookies else request, call)
+        connection, response = send_request(cookies.add_to(request) if cookies else request, call)
         locations = set(response.headers.get_all("Location"))
         if response.status not in (301, 302, 303, 307, 308) or locations <= {""}:
-            return connection, response, url
+            return connection, response, request
         discard_body(connection, response, request.url)
         if len(locations) > 1:
             message = f"The response of {request.url.redacted()} has several Location headers, which differ"

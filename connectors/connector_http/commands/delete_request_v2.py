@@ -24,3 +24,4 @@ class DeleteRequestV2(RequestV2):
     body_format: str | None = "json"
     include_response_headers: bool = False
     response_format: str | None = "auto"
+    oauth2: dict[str, Any] | None = None

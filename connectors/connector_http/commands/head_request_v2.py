@@ -23,3 +23,4 @@ class HeadRequestV2(RequestV2):
     attempts: int | None = None
     include_response_headers: bool = False
     response_format: str | None = "auto"
+    oauth2: dict[str, Any] | None = None

@@ -23,3 +23,4 @@ class PatchRequestV2(RequestV2):
     body_format: str | None = "json"
     include_response_headers: bool = False
     response_format: str | None = "auto"
+    oauth2: dict[str, Any] | None = None
