@@ -154,6 +154,7 @@ def test_the_ids_and_parameters(make_app):
     second = listed["smtp/SendEmailV2"]
     assert second[: len(first)] == first
     more = ["smtp_ssl", "email_cc", "email_bcc", "email_reply_to", "email_html", "email_attachments", "email_headers"]
+    more.append("smtp_oauth2")
     assert [(p["id"], p["required"]) for p in second[len(first) :]] == [(name, False) for name in more]
 
 

@@ -43,13 +43,23 @@ def send(email: Any, config: Any) -> None:
     recipients = list(dict.fromkeys(mailbox.address for mailbox in to + cc + bcc))
     # 2. how
     host, helo_name = read_host(email.smtp_host), read_helo_name(config)
-    user, password = read_login(email.smtp_user, email.smtp_password)
+    token_login = None
+    if email.smtp_oauth2 is None:
+        user, password = read_login(email.smtp_user, email.smtp_password)
+    else:
+        from connector_smtp.bearer import read_token_login  # most mails do not need it
+
+        token_login = read_token_login(
+            email.smtp_oauth2, email.smtp_user or "", email.smtp_password or "", config, deadline
+        )
     # 3. the conversation
     with Session(host, email.smtp_port, helo_name, deadline) as session:
         session.open(use_tls=bool(email.smtp_ssl))
         if email.smtp_starttls and not email.smtp_ssl:
             session.start_tls()
-        if user:
+        if token_login:
+            session.log_in_with_token(token_login)
+        elif user:
             session.log_in(user, password)
         use_utf8 = not ("".join(recipients).isascii() and message.isascii())  # addresses alone are not encoded
         refused = session.send(message, senders[0].address, recipients, use_utf8=use_utf8)

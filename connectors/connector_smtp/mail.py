@@ -31,6 +31,8 @@ class Email(ConnectorCommand):
     :param email_attachments: a list of SpiffArena's file data, or of objects with filename, content_base64, mimetype,
         and content_id if email_html shows it: "logo" for <img src="cid:logo">
     :param email_headers: an object of strings such as {"X-Priority": "1"}, which become headers of the message
+    :param smtp_oauth2: in place of smtp_password, an object by which the proxy gets an access token: token_url,
+        client_id, client_secret, if need be scope, audience, refresh_token, auth (basic or post); or access_token alone
     """
 
     smtp_host: str
@@ -49,6 +51,7 @@ class Email(ConnectorCommand):
     email_html: str | None = None
     email_attachments: Any = None
     email_headers: dict[str, Any] | None = None
+    smtp_oauth2: dict[str, Any] | None = None
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
         "email_headers": {"examples": [{"X-Priority": "1"}]},

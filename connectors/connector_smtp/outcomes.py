@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from connector_smtp.connection import create_tls_context
-from connector_smtp.errors import ERRORS, NOT_SMTP
+from connector_smtp.errors import ERRORS, NOT_SMTP, TokenError
 
 MAX_WORDS = 300  # characters of what a server says
 UNKNOWN_AUTHORITY = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, or an issuer that is not known
@@ -43,6 +43,8 @@ def read_words(reply: bytes | str) -> str:
 
 def find_error_code(error: Exception) -> str:
     """Return the first among the classes of an exception that is a code; OSError and ValueError are."""
+    if isinstance(error, TokenError):
+        return error.error_code
     if isinstance(error, socket.timeout):
         return "TimeoutError"  # of which it is a name, from Python 3.10 on
     return next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERRORS)
@@ -50,6 +52,8 @@ def find_error_code(error: Exception) -> str:
 
 def find_http_status(error: Exception) -> int:
     """Return 503 if another try may help, 422 if it will not, 400 for the author's mistakes, 500 for the operator's."""
+    if isinstance(error, TokenError):
+        return error.http_status
     if isinstance(error, (SentToSome, smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError)):
         return 422
     if type(error) is smtplib.SMTPException:  # no way to log in that both sides know

@@ -14,12 +14,15 @@ import smtplib
 import socket
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spiffproxy_http.sockets import seconds_until
 
 from connector_smtp.connection import connect, wrap_tls
 from connector_smtp.errors import NOT_SMTP
+
+if TYPE_CHECKING:
+    from connector_smtp.bearer import TokenLogin
 
 GOODBYE_SECONDS = 2
 MAX_REPLY_BYTES = 64 * 1024
@@ -29,6 +32,8 @@ NOT_IMPLEMENTED = {500, 502, 504}
 # the server does not know a mechanism, or wants another; this says nothing about user and password
 NOT_THIS_MECHANISM = {500, 501, 502, 504, 534, 538}
 ALREADY_LOGGED_IN = 503
+WRONG_LOGIN = 535
+TOKEN_MECHANISMS = ["XOAUTH2", "OAUTHBEARER"]  # the first that the server offers is used
 CLOSING = 421
 # of a server that refuses and then falls silent, the refusal is reported
 REFUSALS = (smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused)
@@ -95,14 +100,7 @@ class Session:
 
     def log_in(self, user: str, password: str) -> None:
         """Try what both sides know; where a server refuses one mechanism, the next may do."""
-        if "AUTH" not in self._extensions:
-            raise smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server.")
-        mechanisms = self._choose_mechanisms(user + password)
-        if not mechanisms:
-            offered = self._extensions["AUTH"].strip()
-            raise smtplib.SMTPException(
-                f"No suitable authentication method found. The server offers {offered or 'none'}."
-            )
+        mechanisms = self._find_offered(list_password_mechanisms(user + password))
         failures: list[Reply] = []
         for mechanism in mechanisms:
             try:
@@ -118,6 +116,19 @@ class Session:
                 break
         about_login = [reply for reply in failures if reply.code not in NOT_THIS_MECHANISM]
         raise smtplib.SMTPAuthenticationError(*(about_login or failures)[-1])
+
+    def log_in_with_token(self, login: TokenLogin) -> None:
+        """Log in with an access token, and if the server does not accept it, once more with a new one."""
+        mechanism = self._find_offered(TOKEN_MECHANISMS)[0]
+        try:
+            self._send_token(mechanism, login)
+        except smtplib.SMTPAuthenticationError as refusal:
+            if refusal.smtp_code < 500 or not login.renew():
+                raise
+            try:
+                self._send_token(mechanism, login)
+            except SILENCE:
+                raise refusal from None
 
     def send(
         self, message: bytes, sender: str, recipients: list[str], *, use_utf8: bool
@@ -168,14 +179,17 @@ class Session:
         if not second.is_positive:
             raise smtplib.SMTPHeloError(*(second if reply.code in NOT_IMPLEMENTED else reply))
 
-    def _choose_mechanisms(self, login: str) -> list[str]:
-        known = ["PLAIN", "LOGIN"]
-        if has_md5() and login.isascii():
-            known.insert(0, "CRAM-MD5")
-        elif has_md5():
-            known.append("CRAM-MD5")  # the last: RFC 2195 names no charset, RFC 4616 names UTF-8
-        offered = self._extensions["AUTH"].upper().split()
-        return [mechanism for mechanism in known if mechanism in offered]
+    def _find_offered(self, mechanisms: list[str]) -> list[str]:
+        """Return the mechanisms that the server offers; raise an error if it offers none of them."""
+        if "AUTH" not in self._extensions:
+            raise smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server.")
+        offered = self._extensions["AUTH"].strip()
+        found = [mechanism for mechanism in mechanisms if mechanism in offered.upper().split()]
+        if not found:
+            raise smtplib.SMTPException(
+                f"No suitable authentication method found. The server offers {offered or 'none'}."
+            )
+        return found
 
     def _authenticate(self, mechanism: str, user: bytes, password: bytes) -> Reply:
         """Return the last reply to AUTH (RFC 4954)."""
@@ -195,6 +209,27 @@ class Session:
                 if reply.is_intermediate:
                     reply = self._command(encode(response))
         return self._command("*") if reply.is_intermediate else reply
+
+    def _send_token(self, mechanism: str, login: TokenLogin) -> None:
+        """Send an access token; raise SMTPAuthenticationError with the server's words if it does not accept it."""
+        response = login.encode_response(mechanism, self._host, self._port)
+        first = f"AUTH {mechanism} {response}"
+        is_sent = len(first) <= MAX_COMMAND
+        reply = self._command(first if is_sent else f"AUTH {mechanism}")
+        if reply.is_intermediate and not (is_sent and reply.words):
+            reply = self._command(response)  # some servers ask again for what came with the command
+        reason = b""
+        if reply.is_intermediate:  # a refusal, whose code follows after this response (RFC 7628 section 3.2.3)
+            reason = reply.words
+            try:
+                reply = self._command("" if mechanism == "XOAUTH2" else encode(b"\x01"))
+            except SILENCE:
+                reply = Reply(WRONG_LOGIN, b"")
+        if reply.is_intermediate:
+            reply = self._command("*")
+        if not reply.is_positive:
+            words = login.describe_refusal(reply.words, reason, response)
+            raise smtplib.SMTPAuthenticationError(reply.code, words)
 
     def _name_recipients(self, recipients: list[str]) -> dict[str, tuple[int, bytes]]:
         refused: dict[str, tuple[int, bytes]] = {}
@@ -278,6 +313,16 @@ def read_extensions(reply: Reply) -> dict[str, str]:
         keyword, _, parameters = re.sub(r"[ =]", " ", line, count=1).partition(" ")
         extensions[keyword.upper()] = f"{extensions.get(keyword.upper(), '')} {parameters}"
     return extensions
+
+
+def list_password_mechanisms(login: str) -> list[str]:
+    """Return what the proxy knows, the first choice first."""
+    known = ["PLAIN", "LOGIN"]
+    if has_md5() and login.isascii():
+        known.insert(0, "CRAM-MD5")
+    elif has_md5():
+        known.append("CRAM-MD5")  # the last: RFC 2195 names no charset, RFC 4616 names UTF-8
+    return known
 
 
 def has_md5() -> bool:

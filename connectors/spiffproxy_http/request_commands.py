@@ -87,8 +87,8 @@ class RequestV2(RequestV1):
     :param include_response_headers: true adds the headers of the response to the result
     :param response_format: auto (unless set: by the content type), json, xml, text, or file (an object with filename,
         mimetype, content_base64 and size)
-    :param oauth2: an object by which the proxy gets an access token, and sends it as Authorization: Bearer; with
-        token_url, client_id, client_secret, and if need be scope, audience, refresh_token, auth (basic or post)
+    :param oauth2: an object by which the proxy gets an access token, which it sends in the header Authorization:
+        token_url, client_id, client_secret, if need be scope, audience, refresh_token, auth (basic or post)
     """
 
     attempts: int | None = None

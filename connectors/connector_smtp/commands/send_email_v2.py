@@ -26,3 +26,4 @@ class SendEmailV2(EmailV2):
     email_html: str | None = None
     email_attachments: Any = None
     email_headers: dict[str, Any] | None = None
+    smtp_oauth2: dict[str, Any] | None = None
