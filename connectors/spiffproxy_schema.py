@@ -22,7 +22,7 @@ SECRET_NAME = re.compile(
     pass(word|wd|phrase) | pwd | secret | credential | connection_str | authorization\b
     | (?<!page_)(?<!next_)(?<!continuation_) token   # these say where a list goes on
       (?! s | iz | _ur[il] )                         # a number of tokens, a tokenizer, a URL that gives tokens
-    | (api|private)_?key | access_key (?!_id)
+    | (api|private)_?key | access_key (?!_id) | oauth2 $
     """,
     re.IGNORECASE | re.VERBOSE,
 )

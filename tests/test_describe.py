@@ -239,7 +239,7 @@ class D:
 def test_what_is_named_like_a_secret(make_command):
     """Has no default that is worth hiding; what is a number or a truth is none."""
     secrets = "password smtp_password accessToken client_secret api_key apikey passphrase database_connection_str"
-    secrets += " pwd credentials authorization secret_access_key access_key"
+    secrets += " pwd credentials authorization secret_access_key access_key oauth2 smtp_oauth2"
     others = "key tokens max_tokens monkey pass_on author passenger authorization_url access_key_id"
     others += " continuation_token next_token page_token token_url tokenizer"
     taken = ", ".join([*secrets.split(), *others.split(), "a_token: int", "b_token: bool", "c_token='x'", "d_token=''"])

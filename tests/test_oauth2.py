@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from urllib.parse import parse_qsl, quote_plus
 
 import pytest
@@ -209,9 +210,10 @@ def hold_until_all_wait(provider, count):
 
     def answer_late(request):
         if is_first.acquire(blocking=False):
-            waited = threading.Event()
-            while sum(is_waiting(thread) for thread in threading.enumerate()) < count - 1 and not waited.wait(0.01):
-                pass
+            for _ in range(500):
+                if sum(is_waiting(thread) for thread in threading.enumerate()) == count - 1:
+                    break
+                time.sleep(0.01)  # nothing else tells when a thread waits
         return answer(request)
 
     provider.answer = answer_late
@@ -339,6 +341,23 @@ def test_a_refresh_token_that_is_replaced(call, provider, clock, oauth2):
         clock.seconds += 4000
         call(oauth2={**oauth2, "refresh_token": "r1", "scope": "s1"})
     assert [form["refresh_token"] for form in provider.forms] == ["r1", "r2", "r3", "r4", "r4"]
+
+
+def test_a_refresh_token_that_is_accepted_once(call, provider, oauth2):
+    """Calls at the same time with different scopes use it one after another."""
+    answer = provider.answer
+
+    def answer_once(request):
+        number = len(provider.forms) + 1
+        provider.more["refresh_token"] = f"refresh-{number + 1}"
+        if dict(parse_qsl(request.body.decode()))["refresh_token"] != f"refresh-{number}":
+            return 400, {}, b'{"error": "invalid_grant"}'
+        return answer(request)
+
+    provider.answer = answer_once
+    hold_until_all_wait(provider, 3)
+    grants = [{**oauth2, "refresh_token": "refresh-1", "scope": scope} for scope in "abc"]
+    assert [outcome(answer) for answer in at_once(call, [(GET, grant) for grant in grants])] == [(None, 200)] * 3
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def read_entry(text: str) -> ClientCert:
     except ValueError:
         raise invalid_setting(f"{host!r} is not a host. Write {EXAMPLE}") from None
     if isinstance(rule.host, (IPv4Network, IPv6Network)):
-        raise invalid_setting(f"{host!r} is a network. Write each host, or *.suffix") from None
+        raise invalid_setting(f"{host!r} is a network. Write each host, or *.suffix")
     return ClientCert(rule, path)
 
 

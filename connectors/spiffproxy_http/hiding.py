@@ -16,9 +16,9 @@ MIN_SECRET_CHARACTERS = 6  # of what is hidden in a response: a shorter string m
 
 def hide(text: str, secrets: Iterable[str]) -> str:
     """Return the text with *** for each secret."""
-    for secret in secrets:
-        for form in list_forms(secret):
-            text = text.replace(form, "***")
+    forms = [form for secret in secrets for form in list_forms(secret)]
+    for form in sorted(forms, key=len, reverse=True):  # one may be the start of another
+        text = text.replace(form, "***")
     return text
 
 
