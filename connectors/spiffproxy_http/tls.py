@@ -108,7 +108,7 @@ def load_client_cert(context: ssl.SSLContext, path: str) -> None:
             raise unusable_cert(f"{path} has no private key in PEM form. Append it to the certificate")
         context.load_cert_chain(path, None, refuse_password)
     except ssl.SSLError as error:
-        reason = error.reason or str(error)
+        reason = error.reason or "its PEM data cannot be read"
         if reason.endswith("_MISMATCH"):
             raise unusable_cert(f"the key in {path} does not belong to the certificate") from None
         raise unusable_cert(f"{path} is damaged: {reason}") from None

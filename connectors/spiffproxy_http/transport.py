@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
-from spiffproxy_http.client_certs import ClientCert, find_client_cert
+from spiffproxy_http.client_certs import SETTING, ClientCert, find_client_cert
 from spiffproxy_http.connections import Connection, Route, idle_connections
 from spiffproxy_http.cookies import Cookies
 from spiffproxy_http.errors import RequestError
@@ -88,7 +88,10 @@ def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> 
         return RequestError("InvalidResponse", message, 502)
     error_class = RequestError if is_answered else ClosedConnection
     if url.scheme == "https" and type(error).__module__ == "ssl":
-        return error_class("SSLError", f"TLS with {url.host} failed: {getattr(error, 'reason', None) or error}")
+        reason = str(getattr(error, "reason", None) or error)
+        if reason.endswith("CERTIFICATE_REQUIRED"):
+            reason = f"the server requires a certificate of the proxy ({SETTING})"
+        return error_class("SSLError", f"TLS with {url.host} failed: {reason}")
     if isinstance(error, IncompleteResponse):
         return error_class("ConnectionError", f"{url.redacted()} {error}")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
