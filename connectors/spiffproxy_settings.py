@@ -185,7 +185,7 @@ def check_allowed_hosts(text: str) -> None:
 
 def check_client_certs(text: str) -> None:
     try:
-        import_part("spiffproxy_http.client_certs").check_client_certs(text)
+        import_part("spiffproxy_http.tls").check_client_certs(text)
     except ProxyError:
         raise
     except Exception as error:  # RequestError, whose message names the setting

@@ -68,17 +68,5 @@ def find_client_cert(certs: list[ClientCert], url: Url) -> str | None:
     return None
 
 
-def check_client_certs(text: str) -> None:
-    """Raise `RequestError` if the setting is invalid, or a file of it cannot be used."""
-    certs = read_client_certs(text)
-    if certs:
-        import ssl  # takes its time
-
-        from spiffproxy_http.tls import load_client_cert
-
-        for cert in certs:
-            load_client_cert(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert.path)
-
-
 def invalid_setting(problem: str) -> RequestError:
     return RequestError("ValueError", f"{SETTING}: {problem}", 400)

@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from spiffproxy_http.client_certs import SETTING
+from spiffproxy_http.client_certs import SETTING, read_client_certs
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.sockets import seconds_until
 
@@ -92,6 +92,12 @@ def create_tls_context(client_cert: str | None) -> ssl.SSLContext:
     if client_cert:
         load_client_cert(context, client_cert)
     return context
+
+
+def check_client_certs(text: str) -> None:
+    """Raise `RequestError` if the setting is invalid, or a file of it cannot be used."""
+    for cert in read_client_certs(text):
+        load_client_cert(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert.path)
 
 
 def load_client_cert(context: ssl.SSLContext, path: str) -> None:
