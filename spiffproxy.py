@@ -459,6 +459,7 @@ def evaluate(code: types.CodeType, cls: type) -> Any:
     # 3. each base class, and its module: a dataclass inherits fields from other modules
     for base in cls.__mro__:
         scopes += [vars(sys.modules[base.__module__]), vars(base)]
+    scopes.append({"typing": typing})  # make_dataclass writes "typing.Any", and imports nothing
     try:
         return eval(code, {}, ChainMap(*scopes))  # noqa: S307 - written by the author of the command
     except RecursionError:
@@ -601,6 +602,13 @@ class Connectors:
         return iter(self._by_name.values())
 
     def load_entry(self, kind: str, entry_id: str) -> Entry:
+        """Return an entry whose requirements are installed; raise ProxyError as `find_entry`, or 503."""
+        connector, entry = self.find_entry(kind, entry_id)
+        if connector.missing_requirements:
+            raise ProxyError(503, "connector_unavailable", "; ".join(connector.missing_requirements))
+        return entry
+
+    def find_entry(self, kind: str, entry_id: str) -> tuple[Connector, Entry]:
         """Import what is needed to return an entry; raise ProxyError, 404 or 503, that says what there is instead."""
         singular = kind.removesuffix("s")
         connector_name, _, name = entry_id.partition("/")
@@ -608,16 +616,15 @@ class Connectors:
         connector = self._by_name.get(connector_name)
         if connector is None:
             message = f"No connector {connector_name!r} here; {list_available(self._by_name)}"
+            message += suggest_name(connector_name, self._by_name)
             raise ProxyError(404, f"{singular}_not_found", message)
         if not connector.wait_for_import(IMPORT_SECONDS):
             message = f"{connector.package} is still being imported, for more than {IMPORT_SECONDS} s"
             raise ProxyError(503, "connector_unavailable", message, {"Retry-After": "10"})
         # 2. its entry
         entries = connector.entries[kind]
-        if name in entries and connector.missing_requirements:
-            raise ProxyError(503, "connector_unavailable", "; ".join(connector.missing_requirements))
         if name in entries:
-            return entries[name]
+            return connector, entries[name]
         # 3. the reason why there is none
         reasons = [f"{module} cannot be imported: {reason}" for module, reason in connector.failures.items()]
         faults = "".join(f"; {reason}" for reason in [*reasons, *connector.missing_requirements])
@@ -625,6 +632,7 @@ class Connectors:
             message = f"The connector {connector_name!r} is broken{faults}. The proxy's log has the details."
             raise ProxyError(503, "connector_unavailable", message)
         message = f"The connector {connector_name!r} has no {singular} {name!r}; {list_available(entries)}{faults}"
+        message += suggest_name(name, entries)
         raise ProxyError(404, f"{singular}_not_found", message)
 
     def list_entries(self, kind: str) -> bytes:
@@ -684,12 +692,21 @@ def find_connector_names() -> list[str]:
     names = {module.name for module in pkgutil.iter_modules(places) if module.ispkg}
     if any(not getattr(finder, "__module__", "").startswith("_frozen_importlib") for finder in sys.meta_path):
         with suppress(ProxyError):  # import hooks, as of editable installs; only metadata names what they find
-            names |= import_part("spiffproxy_author").find_hooked_packages()
+            names |= import_part("spiffproxy_settings").find_hooked_packages()
     return sorted(name[len("connector_") :] for name in names if name.startswith("connector_"))
 
 
 def list_available(names: Iterable[str]) -> str:
     return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+def suggest_name(name: str, names: Iterable[str]) -> str:
+    """Return "; did you mean …?" with the name that is nearest to an unknown one, or "" if none is near."""
+    from difflib import get_close_matches  # takes its time
+
+    lower = {known.lower(): known for known in names}
+    close = get_close_matches(name[:100].lower(), lower, n=1)
+    return f"; did you mean {lower[close[0]]}?" if close else ""
 
 
 # --- Request headers and bodies -----------------------------------------------------------------------------------
@@ -885,9 +902,9 @@ def bind_parameters(entry: Entry, values: dict[str, Any]) -> tuple[list[Any], di
         unknown = values.keys() - entry.names
     if missing or unknown:
         faults = [f"missing: {', '.join(sorted(missing))}"] if missing else []
-        faults += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
-        takes = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
-        message = f"{entry.id}: {'; '.join(faults)}. It takes {', '.join(takes) or 'no parameters'}."
+        faults += [f"unknown: {name}{suggest_name(name, entry.names)}" for name in sorted(unknown)]
+        known = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
+        message = f"{entry.id}: {'; '.join(faults)}. Its parameters: {', '.join(known) or 'none'}."
         raise ProxyError(400, "invalid_parameters", message)
     keywords = {**entry.implicit_defaults, **values}
     return [keywords.pop(name) for name in entry.positional_only], keywords
@@ -1709,24 +1726,37 @@ def log_start(server: Server, proxy: Proxy) -> None:
 
 # --- The command line ---------------------------------------------------------------------------------------------
 
+# the options that stand for settings, such as CONNECTOR_PROXY_HOST: what the value is, and the help
+OPTIONS = {
+    "--connectors": ("FOLDER", "a folder of connectors; may be given several times"),
+    "--config": ("FILE", "a Python file; commands see its upper-case names"),
+    "--host": ("ADDRESS", "serve: the address to listen on, 127.0.0.1 unless set"),
+    "--port": ("NUMBER", "serve: the port, 7004 unless set; 0 lets the system choose"),
+    "--threads": ("NUMBER", "serve: how many commands may run at once, 64 unless set"),
+    "--certfile": ("FILE", "serve: the certificate chain for HTTPS, in PEM format"),
+    "--keyfile": ("FILE", "serve: the key of the certificate, if it is in another file"),
+    "--log-format": ("FORMAT", "serve: text, or json for one object a line; text unless set"),
+}
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return the exit status: 1 for a failure, 2 for what was asked for wrongly."""
+    """Run the command line and return the exit status: 1 for a failure, 2 for a wrong argument or setting."""
     open_standard_streams()
-    arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
-    flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
-    if isinstance(flags.get("CONNECTOR_PROXY_CONNECTORS"), list):
-        flags["CONNECTOR_PROXY_CONNECTORS"] = os.pathsep.join(flags["CONNECTOR_PROXY_CONNECTORS"])
+    extend_sys_path([])
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(errors="backslashreplace")  # a terminal may not have all letters of what is printed
+    flags: dict[str, str] = {}
     try:
+        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
+        flags = {name: value for name, value in vars(arguments).items() if name.isupper() and value is not None}
         with redirect_stdout(sys.stderr):  # what connectors print must not mix with the output
-            return run_subcommand(arguments, flags, out)
+            return run_subcommand(arguments, {**os.environ, **flags}, out)
     except SettingError as error:
         message = str(error)
-        for name in flags:
-            message = message.replace(name, "--" + name[len("CONNECTOR_PROXY_") :].lower().replace("_", "-"))
+        for flag in OPTIONS:
+            if setting_of(flag) in flags:
+                message = message.replace(setting_of(flag), flag)
         print(f"spiffproxy: {message}", file=sys.stderr)
         return 2
     except ProxyError as error:
@@ -1746,79 +1776,61 @@ def open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def run_subcommand(arguments: argparse.Namespace, flags: dict[str, Any], out: typing.TextIO) -> int:
-    proxy = Proxy({**os.environ, **flags})
-    start_log(proxy.settings.log_format)
-    if arguments.command == "list":
-        return print_list(proxy, out, verbose=arguments.verbose)
-    if arguments.command in ("call", "check"):
-        return import_part("spiffproxy_author").run_subcommand(proxy, arguments, out)
-    if arguments.command == "pack":
-        return import_part("spiffproxy_pack").print_pack(proxy, arguments.target, out)
-    return serve(proxy)
+def setting_of(flag: str) -> str:
+    return "CONNECTOR_PROXY_" + flag[2:].upper().replace("-", "_")
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
-    """Parse the arguments; a flag is kept under the name of the variable that it stands for."""
+    """Parse options and arguments in any order; raise SettingError. An option has the name of its setting."""
     import argparse
 
-    def add(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str, action: str = "store") -> None:
-        name = "CONNECTOR_PROXY_" + flag[2:].upper().replace("-", "_")
-        parser.add_argument(flag, metavar=metavar, dest=name, action=action, help=f"{text} ({name})")
-
-    parser = argparse.ArgumentParser(prog="spiffproxy", description="A connector proxy for SpiffArena.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command")
-    serve = commands.add_parser("serve", help="serve the connectors over HTTP; the default")
-    add(serve, "--host", "ADDRESS", "the address to listen on, 127.0.0.1 unless set")
-    add(serve, "--port", "NUMBER", "the port, 7004 unless set; 0 lets the system choose")
-    add(serve, "--threads", "NUMBER", "how many commands may run at once, 64 unless set")
-    add(serve, "--certfile", "FILE", "serve HTTPS with this certificate chain, in PEM form")
-    add(serve, "--keyfile", "FILE", "the key of the certificate, if it is in a file of its own")
-    add(serve, "--log-format", "FORMAT", "text, or json for one object a line; text unless set")
-    listing = commands.add_parser("list", help="print the commands, the authentications, and what is broken")
-    listing.add_argument("--verbose", action="store_true", help="with descriptions, schemas and errors")
-    call = commands.add_parser("call", help="run one command here and print its answer", add_help=False)
-    call.add_argument("-h", "--help", action="store_true", help="describe the command, or this without one")
-    call.add_argument("id", metavar="CONNECTOR/COMMAND", nargs="?")
-    call.add_argument("parameters", metavar="name=text | name:=json", nargs="*")
-    check = commands.add_parser("check", help="tell the author of a connector what is wrong with it")
-    check.add_argument("name", metavar="CONNECTOR", nargs="?", help="its name; all of them unless given")
-    words = ("CONNECTOR/COMMAND", "name=text | name:=json")
-    check.add_argument("--call", metavar=words, nargs="+", help="and look at the result of this call")
-    pack = commands.add_parser("pack", help="pack the proxy with its connectors into one archive")
-    pack.add_argument("target", metavar="TARGET", help="a file whose name ends in .pyz, or in .zip for AWS Lambda")
-    for subparser in (serve, listing, call, check, pack):
-        add(subparser, "--connectors", "FOLDER", "a folder of connectors; may be given again", action="append")
-        add(subparser, "--config", "FILE", "a Python file; commands see its upper-case names")
-    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
-        argv = ["serve", *argv]
-    arguments = parser.parse_args(argv)
-    if arguments.command == "call" and not arguments.id:
-        if not arguments.help:
-            call.error("CONNECTOR/COMMAND is required")
-        call.print_help()
-        sys.exit()
+    parser = argparse.ArgumentParser(
+        prog="spiffproxy",
+        usage="%(prog)s [SUBCOMMAND] [ARGUMENT ...] [OPTION ...]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("-h", "--help", action="store_true", help="print this; call CONNECTOR/COMMAND: describe it")
+    parser.add_argument("--version", action="version", version=__version__, help="print the version")
+    for flag, (metavar, text) in OPTIONS.items():
+        setting = setting_of(flag)
+        action = "append" if flag == "--connectors" else "store"
+        parser.add_argument(flag, metavar=metavar, dest=setting, action=action, help=f"{text} ({setting})")
+    parser.add_argument("--verbose", action="store_true", help="list: with descriptions, schemas and errors")
+    parser.add_argument("--json", action="store_true", help="list: as JSON, as GET /v1/status returns it")
+    parser.add_argument("--call", metavar="WORD", nargs="+", help="check: call CONNECTOR/COMMAND name=TEXT, too")
+    arguments, unknown = parser.parse_known_intermixed_args(argv)
+    if unknown:
+        flags = [*OPTIONS, "--help", "--version", "--verbose", "--json", "--call"]
+        raise SettingError(f"{unknown[0]} is not an option{suggest_name(unknown[0], flags) or '; --help lists them'}")
+    folders = arguments.CONNECTOR_PROXY_CONNECTORS
+    if folders:
+        arguments.CONNECTOR_PROXY_CONNECTORS = os.pathsep.join(folders)
+    if arguments.help:
+        with suppress(ProxyError):
+            parser.description = import_part("spiffproxy_command_line").HELP
+        arguments.help = parser.format_help()
     return arguments
 
 
-def print_list(proxy: Proxy, out: typing.TextIO, *, verbose: bool) -> int:
-    show = import_part("spiffproxy_describe").explain_entry if verbose else summarize_entry
-    commands, _ = proxy.connectors.load_all("commands")
-    auths, _ = proxy.connectors.load_all("auths")
-    broken, missing = [], []
-    for connector in proxy.connectors:
-        failures = connector.failures
-        if connector.import_timed_out:
-            failures = {connector.package: "still being imported"}
-        broken += [" ".join(f"{module}: {reason}".split()) for module, reason in failures.items()]
-        missing += connector.missing_requirements
-    sections = {"Commands (* required)": map(show, commands), "Authentications": map(show, auths)}
-    for title, lines in {**sections, "Lacking": missing, "Broken": broken}.items():
-        text = "\n  ".join(lines)
-        if text:
-            print(f"{title}\n  {text}\n", file=out)
-    return 1 if broken else 0
+def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], out: typing.TextIO) -> int:
+    if arguments.help and (arguments.words[:1] != ["call"] or len(arguments.words) == 1):
+        print(arguments.help, end="", file=out)
+        return 0
+    if arguments.words in ([], ["serve"]) and not (arguments.verbose or arguments.json or arguments.call):
+        proxy = Proxy(environ)
+        start_log(proxy.settings.log_format)
+        return serve(proxy)
+    try:
+        part = import_part("spiffproxy_command_line")
+    except ProxyError:
+        if arguments.words != ["list"]:
+            raise
+        for entry in Proxy(environ).connectors.load_all("commands")[0]:
+            print(f"  {summarize_entry(entry)}", file=out)
+        return 0
+    return part.run_subcommand(arguments, environ, out)
 
 
 def summarize_entry(entry: Entry) -> str:

@@ -1,146 +1,99 @@
-"""For authors of connectors: `call` executes a command, `check` finds what is wrong with a connector.
-
-Imported by these subcommands of the command line.
-"""
+"""`check` finds what is wrong with a connector, for its author. Imported by this subcommand of the command line."""
 
 from __future__ import annotations
 
 import ast
 import inspect
-import json
-import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from importlib.metadata import distributions
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from spiffproxy import (
     KINDS,
     LIST_SECONDS,
     Connector,
-    Connectors,
     Proxy,
     ProxyError,
-    Response,
-    SettingError,
     Unresolved,
     constructor_parameters,
-    decode_json,
     exception_text,
-    execute,
     find_classes,
     import_part,
-    is_installed,
     resolve_union,
-    response_from_error,
+    suggest_name,
 )
 
 if TYPE_CHECKING:
-    import argparse
     from typing import TextIO
 
-
-def run_subcommand(proxy: Proxy, arguments: argparse.Namespace, out: TextIO) -> int:
-    """Run `call` or `check`, and return the exit status."""
-    if arguments.command == "check":
-        call = None
-        if arguments.call:
-            call = (arguments.call[0], parse_parameters(arguments.call[1:]))
-        return print_check(proxy, arguments.name, call, out)
-    if arguments.help:
-        command = proxy.connectors.load_entry("commands", arguments.id)
-        print(import_part("spiffproxy_describe").explain_entry(command), file=out)
-        return 0
-    return print_call(proxy, arguments.id, parse_parameters(arguments.parameters), out)
+SIGNATURE = "execute(self, config, task_data)"
+# what a person sees, of what is counted
+NOUNS = {"commands": "command", "auths": "authentication", "typeaheads": "typeahead"}
 
 
-def run(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
-    """Execute the command with this id; `body` is that of a service task's call. Raises `ProxyError`."""
-    command = proxy.connectors.load_entry("commands", command_id)
-    return execute(command, body, proxy.settings.config, proxy.slots)
-
-
-# --- call ---------------------------------------------------------------------------------------------------------
-
-
-def print_call(proxy: Proxy, command_id: str, body: dict[str, Any], out: TextIO) -> int:
-    """Execute a command, print its result, and return the exit status."""
-    try:
-        response = run(proxy, command_id, body)
-    except ProxyError as error:
-        response = response_from_error(error)
-    text = response.body.decode("utf-8", "replace")
-    value = None
-    with suppress(ValueError):  # a version 1 result may be anything
-        value = json.loads(text)
-        text = json.dumps(value, indent=2)
-    print(text, file=out)
-    return 1 if response.status >= 300 or contains_error(value) else 0
-
-
-def parse_parameters(arguments: list[str]) -> dict[str, Any]:
-    parameters = {}
-    for argument in arguments:
-        match = re.fullmatch(r"([^=:]+)(:?=)(.*)", argument, re.DOTALL)
-        if not match:
-            raise SettingError(f"{argument!r} is no parameter; write name=text, or name:=json for what is not text")
-        name, sign, value = match.groups()
-        if sign == ":=":
-            try:
-                value = decode_json(value)
-            except (ValueError, RecursionError) as error:
-                message = f"the value of {name} is not JSON: {error}; for text write {name}=…"
-                raise SettingError(message) from None
-        parameters[name] = value
-    return parameters
-
-
-def contains_error(value: Any) -> bool:
-    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
-    if not isinstance(value, dict):
-        return False
-    response = value.get("command_response")
-    status = response.get("http_status") if isinstance(response, dict) else None
-    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
-
-
-# --- check --------------------------------------------------------------------------------------------------------
-
-
-def print_check(proxy: Proxy, name: str | None, call: tuple[str, dict[str, Any]] | None, out: TextIO) -> int:
-    """Print what is wrong with a connector, or with all of them, a line each, and return the exit status.
+def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) -> int:
+    """Print what is wrong with a connector, or with all if `name` is empty, a line each; return the exit status.
 
     `call` is the id of a command and its parameters: its result is checked, too.
     """
-    faults = list(check(proxy.connectors, name))
+    faults = list(find_faults(proxy, name))
+    checked = [connector for connector in proxy.connectors if name in ("", connector.name)]
+    for connector in checked:
+        is_faulty = any(connector.package in fault for fault in faults)
+        if not is_faulty and not any(connector.entries.values()):
+            faults.append(f"{connector.package}: offers nothing; write a class with {SIGNATURE} in its folder commands")
     if call:
-        faults += check_call(proxy, *call)
-    missing = []
-    for connector in proxy.connectors:
-        if name in (None, connector.name):
-            missing += connector.missing_requirements
-    conclusion = [] if faults else ["Nothing is wrong."]
-    print(*faults, *missing, *conclusion, sep="\n", file=out)
+        faults += check_call(proxy, call)
+    missing = [text for connector in checked for text in connector.missing_requirements]
+    counts = []
+    for kind, noun in NOUNS.items():
+        count = sum(len(connector.entries[kind]) for connector in checked)
+        if count or kind == "commands":
+            counts.append(f"{count} {noun}{'' if count == 1 else 's'}")
+    found = "no fault" if not faults else "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    called = f"{call[0]} was called." if call else "None was called: add --call."
+    print(*faults, *missing, f"{' and '.join(counts)} checked, {found} found. {called}", sep="\n", file=out)
     return 1 if faults else 0
 
 
-def check(connectors: Connectors, name: str | None) -> Iterator[str]:
-    """Yield what is wrong with the connectors, or with one of them: the line to change, and what would be right."""
+def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Iterator[str]:
+    """Yield what is wrong with a connector, or with all: file, line, what is wrong, what to write.
+
+    `with_failures` says whether that includes modules that cannot be imported.
+    """
     pattern = f"connector_{name or '*'}"
     folders = []
     for place in sys.path:
         for folder in sorted(Path(place).glob(pattern)):
             if any(folder.rglob("*.py")) and folder.resolve() not in folders:
                 folders.append(folder.resolve())
-    checked = [connector for connector in connectors if name in (None, connector.name)]
+    connectors = {connector.name: connector for connector in proxy.connectors}
+    checked = [connector for connector in connectors.values() if name in ("", connector.name)]
     if not folders and not checked:
-        yield f"There is no connector_{name} in any of: {', '.join(place for place in sys.path if place)}"
+        places = ", ".join(place for place in sys.path if place)
+        yield f"There is no connector_{name} in any of: {places}{suggest_name(name, connectors)}"
+    for folder in map(Path, proxy.settings.connector_folders):
+        yield from check_names(folder, name)
     yield from check_folders(folders)
     for connector in checked:
-        yield from check_connector(connector)
+        yield from check_connector(connector, with_failures=with_failures)
+
+
+def check_names(folder: Path, name: str) -> Iterator[str]:
+    """Yield the connectors of a folder whose names do not begin with connector_."""
+    for kind in KINDS:
+        for subpackage in sorted(folder.glob(f"*/{kind}")):
+            package = subpackage.parent
+            if (
+                not package.name.startswith("connector_")
+                and name in ("", package.name)
+                and any(subpackage.glob("*.py"))
+            ):
+                yield f"{package}: is not found under this name; rename it to connector_{package.name}"
 
 
 def check_folders(folders: Iterable[Path]) -> Iterator[str]:
@@ -150,52 +103,149 @@ def check_folders(folders: Iterable[Path]) -> Iterator[str]:
         for package in [folder, *subpackages]:
             file = package / "__init__.py"
             if not file.is_file():
-                yield f"{file}: is missing, so Python takes the folder for no package; add it, empty"
+                yield f"{file}: is missing, so that Python does not take the folder for a package; add it, empty"
         if not subpackages:
             yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
         other = first.setdefault(folder.name, folder)
         if other is not folder and (folder / "__init__.py").is_file():
-            yield f"{folder}: is hidden by {other}, which is found before it; rename one, unless that is meant"
+            yield f"{folder}: is hidden by {other}, which is found before it; rename one, unless that is intended"
 
 
-def check_connector(connector: Connector) -> Iterator[str]:
+def check_connector(connector: Connector, *, with_failures: bool = True) -> Iterator[str]:
     if not connector.wait_for_import(LIST_SECONDS):
         yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
         return
-    for module, reason in connector.failures.items():
-        yield f"{locate_failure(connector, module)}: {module} cannot be imported: {reason}"
+    if with_failures:
+        for module, reason in connector.failures.items():
+            yield f"{locate_failure(connector, module)}: {module} cannot be imported: {' '.join(reason.split())}"
     for kind, modules in connector.modules.items():
         first: dict[str, type] = {}
-        for module in modules:
-            if module not in connector.failures:
-                for cls in find_classes(sys.modules[module]):
-                    yield from check_class(cls, kind, first)
+        for name in modules:
+            if name not in connector.failures:
+                yield from check_module(sys.modules[name], kind, first)
+    package = sys.modules.get(connector.package)
+    for place in getattr(package, "__path__", ()):
+        yield from check_other_files(Path(place))
 
 
-def check_class(cls: type, kind: str, first: dict[str, type]) -> Iterator[str]:
-    """Yield what is wrong with a class; `first` has those of the connector that are listed, by name."""
+# --- modules and classes ------------------------------------------------------------------------------------------
+
+
+def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Iterator[str]:
+    """Yield what is wrong with a module; `first` has the classes of the connector that are listed, by name."""
+    file = Path(module.__file__ or "")
+    for cls in find_classes(module):
+        yield from check_class(cls, kind, first, file)
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.startswith("_"):
+            is_used: bool = bool(value.__subclasses__()) or inspect.isabstract(value)
+            if callable(getattr(value, KINDS[kind], None)) and not is_used:
+                words = "is not listed, because its name begins with _; rename it"
+                yield f"{find_line(value, value.__name__, file)}: {value.__name__} {words}"
+    classes = [node for node in parse_file(file).body if isinstance(node, ast.ClassDef)]
+    lines: dict[str, int] = {}
+    for node in classes:
+        if node.name in lines:
+            yield f"{file}:{lines[node.name]}: {node.name} is defined again in line {node.lineno}; rename one"
+        lines[node.name] = node.lineno
+    if not (find_classes(module) or classes or is_imported(file)):
+        words = f"has no class, so nothing in it is listed; write a class with {KINDS[kind]}"
+        yield f"{file}: {words}"
+
+
+def is_imported(file: Path) -> bool:
+    """Return whether another file of the connector names this one in an import."""
+    for other in file.parent.parent.rglob("*.py"):
+        for node in ast.walk(parse_file(other)):
+            names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+            imported = ".".join([getattr(node, "module", None) or "", *names])
+            if file.stem in imported.split("."):
+                return True
+    return False
+
+
+def parse_file(file: Path) -> ast.Module:
+    """Return the syntax tree of a file; an empty one if there is no source, or a wrong one."""
+    try:
+        return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def check_other_files(folder: Path) -> Iterator[str]:
+    """Yield the commands in files that nobody imports, because they are not directly in one of the three folders."""
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    for file in sorted(folder.rglob("*.py")):
+        place = file.relative_to(folder)
+        is_listed = len(place.parts) == 2 and place.parts[0] in KINDS
+        if is_listed or str(file) in imported or "tests" in place.parts or file.name.startswith("test_"):
+            continue
+        for node in parse_file(file).body:
+            methods = [getattr(item, "name", "") for item in getattr(node, "body", ())]
+            if isinstance(node, ast.ClassDef) and "execute" in methods:
+                words = f"is not listed, because the file is not in {folder / 'commands'}; move it there"
+                yield f"{file}:{node.lineno}: {node.name} {words}"
+
+
+def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Iterator[str]:
+    """Yield what is wrong with a class; `first` has the classes of the connector that are listed, by name."""
     name = cls.__name__
     method = KINDS[kind]
     if callable(getattr(cls, method, None)):
         used = first.setdefault(name, cls)
         if used is not cls:
-            yield f"{find_line(cls, name)}: the {name} of {find_line(used, name)} is used, not this; rename one"
-        yield from check_parameters(cls)
+            place = find_line(used, name, file)
+            yield f"{find_line(cls, name, file)}: {name} is left out, because {place} has the same name; rename one"
+        yield from check_constructor(cls, file)
+        if method == "execute":
+            yield from check_execute(cls, file)
+        errors = getattr(cls, "errors", None)
+        if not isinstance(errors, (Mapping, type(None))):
+            words = 'must map error codes to what to do: errors = {"NoAnswer": "try again"}'
+            yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
     elif kind == "commands" and callable(getattr(cls, "run", None)):
-        line = find_line(cls, "run")
-        yield f"{line}: {name} has run, but what is called is execute(self, config, task_data); rename it"
+        line = find_line(cls, "run", file)
+        yield f"{line}: {name} has run, but what is called is {SIGNATURE}; rename it"
     elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is not meant to be listed
-        yield f"{find_line(cls, name)}: {name} has no {method}, and is not listed; add it, or begin the name with _"
+        words = f"has no {method}, and is not listed; add it, or begin the name with _"
+        yield f"{find_line(cls, name, file)}: {name} {words}"
 
 
-def check_parameters(cls: type) -> Iterator[str]:
+def check_execute(cls: type, file: Path) -> Iterator[str]:
+    """Yield what is wrong with the parameters of `execute`: the proxy passes config and task_data, in this order."""
+    function = inspect.getattr_static(cls, "execute")
+    is_bound = isinstance(function, (staticmethod, classmethod))
+    with suppress(ValueError, TypeError):  # it has no signature
+        signature = inspect.signature(cls.execute)  # type: ignore[attr-defined]
+        names = list(signature.parameters)[0 if is_bound else 1 :]
+        if names[:2] == ["task_data", "config"]:
+            place = find_line(cls, "execute", file)
+            yield f"{place}: execute of {cls.__name__} has its parameters swapped; write {SIGNATURE}"
+            return
+        try:
+            signature.bind(*([None] * (2 if is_bound else 3)))
+        except TypeError:
+            place = find_line(cls, "execute", file)
+            yield f"{place}: execute of {cls.__name__} cannot be called with two arguments; write {SIGNATURE}"
+
+
+def check_constructor(cls: type, file: Path) -> Iterator[str]:
+    constructor = getattr(cls, "__init__", None)
+    if inspect.isfunction(constructor):
+        names = list(inspect.signature(constructor).parameters)
+        if not names or (names[0] not in ("self", "args") and "self" not in names[0]):
+            words = f"must begin with self, not with {names[0]}" if names else "needs the parameter self"
+            yield f"{find_line(cls, '__init__', file)}: __init__ of {cls.__name__} {words}"
     for parameter in constructor_parameters(cls):
         name = parameter.name
+        reasons = unresolved_reasons(parameter.annotation, cls)
+        faults = [f"the annotation of {name} cannot be resolved: {reason}" for reason in reasons]
         if name.startswith("spiff__"):
-            words = f"{name} never arrives, for what begins with spiff__ is SpiffArena's own; rename it"
-            yield f"{find_line(cls, name)}: {words}"
-        for reason in unresolved_reasons(parameter.annotation, cls):
-            yield f"{find_line(cls, name)}: the annotation of {name} cannot be resolved: {reason}"
+            faults.append(f"{name} never arrives, because names with spiff__ are SpiffArena's own; rename it")
+        if isinstance(parameter.default, (list, dict, set)):
+            faults.append(f"all calls share the default of {name}; write None, and make a new one in execute")
+        for fault in faults:
+            yield f"{find_line(cls, name, file)}: {fault}"
 
 
 def unresolved_reasons(annotation: Any, cls: type) -> list[str]:
@@ -206,34 +256,34 @@ def unresolved_reasons(annotation: Any, cls: type) -> list[str]:
     return [f"{one.reason}; it is needed at run time" for one in members if isinstance(one, Unresolved)]
 
 
-def check_call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Iterator[str]:
+def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
     """Execute a command, and yield what is wrong with its result, if anything."""
-    place = command_id
+    part = import_part("spiffproxy_call")
+    command_id = place = words[0]
+    body = part.parse_parameters(words[1:])
     try:
-        place = find_line(proxy.connectors.load_entry("commands", command_id).cls, "execute")
-        run(proxy, command_id, body)
+        cls = proxy.connectors.load_entry("commands", command_id).cls
+        place = find_line(cls, "execute", Path(command_id))
+        part.call(proxy, command_id, body)
     except ProxyError as error:
         yield f"{place}: {error.error_code}: {error.message}"
 
 
-def find_line(cls: type, name: str) -> str:
-    """Return the file and line at which a class, or one that it inherits from, defines a name."""
+def find_line(cls: type, name: str, file: Path) -> str:
+    """Return the file and line at which a class, or one that it inherits from, defines a name; else `file`."""
     for base in cls.__mro__:
         with suppress(OSError, TypeError, SyntaxError):  # there is no source
             lines, start = inspect.getsourcelines(base)
             for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # it may stand in an `if`
                 if name in defined_names(node):
                     return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]
-    return cls.__module__
+    return str(file)
 
 
 def defined_names(node: ast.AST) -> list[Any]:
     """Return the name of a class, a function, a parameter or a field."""
-    target = getattr(node, "target", None)
-    return [getattr(node, "name", None), getattr(node, "arg", None), getattr(target, "id", None)]
-
-
-# --- Editable installs --------------------------------------------------------------------------------------------
+    targets = [getattr(node, "target", None), *getattr(node, "targets", ())]
+    return [getattr(node, "name", None), getattr(node, "arg", None), *(getattr(one, "id", None) for one in targets)]
 
 
 def locate_failure(connector: Connector, module: str) -> str:
@@ -244,12 +294,3 @@ def locate_failure(connector: Connector, module: str) -> str:
     own_frames = [frame for frame in failure.stack if connector.package in Path(frame.filename).parts]
     last = (own_frames or failure.stack)[-1]
     return f"{last.filename}:{last.lineno}"
-
-
-def find_hooked_packages() -> set[str]:
-    """Return the packages that import hooks find, by the metadata of what is installed."""
-    names: set[str] = set()
-    for distribution in distributions():
-        names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None where the metadata is damaged
-        names.update((distribution.read_text("top_level.txt") or "").split())
-    return {name for name in names if name.startswith("connector_") and is_installed(name)}

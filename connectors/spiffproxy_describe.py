@@ -6,7 +6,6 @@ Imported when a list is made. Without this file, a list has the fields of the pr
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 from spiffproxy_schema import SECRET_NAME, schema_of_parameter
 
-from spiffproxy import Entry, Parameter, decode_json, encode_json, summarize_entry
+from spiffproxy import Entry, Parameter, decode_json, encode_json
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
@@ -57,22 +56,6 @@ def describe_parameter(parameter: Parameter, docs: Docstrings, cls: type) -> dic
     if is_secret:
         described["secret"] = True
     return described
-
-
-def explain_entry(entry: Entry) -> str:
-    """Return all that is told of an entry, as text: its parameters and its errors on lines of their own."""
-    described = describe_entry(entry)
-    lines = described.get("description", "").splitlines()
-    lines += ["deprecated"] * ("deprecated" in described) + ["parameters"] * bool(described["parameters"])
-    for parameter in described["parameters"]:
-        lines.append(f"    {parameter['id']}: {parameter.get('description', '')}".rstrip(": "))
-        for name in ("default", "schema", "secret"):
-            if name in parameter:
-                lines.append(f"        {name}: {json.dumps(parameter[name])}")
-    if "errors" in described:
-        lines.append("errors")
-        lines += [f"    {code}: {text}" for code, text in described["errors"].items()]
-    return "\n".join([summarize_entry(entry), *(f"      {line}".rstrip() for line in lines)])
 
 
 URL_WITH_PASSWORD = re.compile('://[^/"]*:[^/"]+@')

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from spiffproxy import ProxyError, SettingError, Settings, import_part, read_integer, read_string
+from spiffproxy import ProxyError, SettingError, Settings, import_part, is_installed, read_integer, read_string
 
 URL = re.compile(r"https?://([^\s/?#:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[^\s?#\\]*)?", re.IGNORECASE)
 PREFIX = "CONNECTOR_PROXY_"
@@ -72,7 +73,8 @@ def check_api_keys(keys: list[bytes]) -> None:
 
 def check_connector_folders(folders: list[str]) -> None:
     for folder in map(Path, folders):
-        if folder.name.startswith("connector_") and (folder / "__init__.py").exists():
+        is_named = folder.name.startswith("connector_") and any(folder.glob("*.py"))
+        if is_named or (any(folder.glob("commands/*.py")) and not any(folder.glob("connector_*"))):
             message = f"{folder} is a connector; give the folder that it is in, {folder.parent}"
             raise SettingError(f"CONNECTOR_PROXY_CONNECTORS: {message}")
 
@@ -236,3 +238,15 @@ def read_url_prefix(name: str, url: str) -> UrlPrefix:
         return parse_url_prefix(url)
     except ValueError as error:
         raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None
+
+
+# --- Editable installs ---
+
+
+def find_hooked_packages() -> set[str]:
+    """Return the packages that import hooks find, by the metadata of what is installed."""
+    names: set[str] = set()
+    for distribution in distributions():
+        names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None where the metadata is damaged
+        names.update((distribution.read_text("top_level.txt") or "").split())
+    return {name for name in names if name.startswith("connector_") and is_installed(name)}

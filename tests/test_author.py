@@ -16,7 +16,7 @@ GOOD = f"class C:\n{EXECUTE}"
 # the source of a module of commands → the line and the words of each fault
 FAULTS = {
     "good": (GOOD, []),
-    "nothing but what need not be listed": (
+    "what need not be listed": (
         """
 import abc, enum, typing
 from typing import NamedTuple
@@ -31,6 +31,9 @@ class Pair(NamedTuple):
 class Base(abc.ABC):
     @abc.abstractmethod
     def execute(self, config, task_data): pass
+class _Shared:
+    def execute(self, config, task_data): pass
+class C(_Shared): pass
 """,
         [],
     ),
@@ -46,7 +49,7 @@ class Base(abc.ABC):
     ),
     "spiff__": (
         f"class C:\n    def __init__(self, url,\n        spiff__task_id=None): pass\n{EXECUTE}",
-        [(3, "spiff__task_id never arrives, for what begins with spiff__ is SpiffArena's own; rename it")],
+        [(3, "spiff__task_id never arrives, because names with spiff__ are SpiffArena's own; rename it")],
     ),
     "inherited": (
         f"class _Base:\n    def __init__(self, spiff__a): pass\nclass C(_Base):\n    x = 1\n{EXECUTE}",
@@ -62,6 +65,60 @@ class Base(abc.ABC):
     "annotation of a dataclass": (
         f"from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass C:\n    a: str\n    b: Thing\n{EXECUTE}",
         [(6, "the annotation of b cannot be resolved: name 'Thing' is not defined")],
+    ),
+    "private": (
+        f"class _C:\n{EXECUTE}",
+        [(1, "_C is not listed, because its name begins with _; rename it")],
+    ),
+    "no class": (
+        "def execute(config, task_data):\n    return {'response': {}}\n",
+        [(None, "has no class, so nothing in it is listed; write a class with execute$")],
+    ),
+    "twice": (
+        f"{GOOD}\n\n{GOOD}",
+        [(1, "C is defined again in line 6; rename one$")],
+    ),
+    "execute has no parameters": (
+        "class C:\n    def execute(self): pass\n",
+        [(2, r"execute of C cannot be called with two arguments; write execute\(self, config, task_data\)$")],
+    ),
+    "execute has no self": (
+        "class C:\n    def execute(config, task_data): pass\n",
+        [(2, "execute of C cannot be called with two arguments")],
+    ),
+    "execute has three parameters": (
+        "class C:\n    async def execute(self, config, task_data, more): pass\n",
+        [(2, "execute of C cannot be called with two arguments")],
+    ),
+    "execute with other names": ("class C:\n    def execute(self, *_): pass\n", []),
+    "execute is static": ("class C:\n    @staticmethod\n    def execute(config, task_data): pass\n", []),
+    "swapped": (
+        "class C:\n    def execute(self, task_data, config): pass\n",
+        [(2, r"execute of C has its parameters swapped; write execute\(self, config, task_data\)$")],
+    ),
+    "no self": (
+        f"class C:\n    def __init__(name, greeting='x'): pass\n{EXECUTE}",
+        [(2, "__init__ of C must begin with self, not with name$")],
+    ),
+    "no parameters": (
+        f"class C:\n    def __init__(): pass\n{EXECUTE}",
+        [(2, "__init__ of C needs the parameter self$")],
+    ),
+    "errors": (
+        f"class C:\n    errors = ['NoAnswer']\n{EXECUTE}",
+        [(2, r"errors of C must map error codes to what to do: errors = {\"NoAnswer\": \"try again\"}$")],
+    ),
+    "mutable default": (
+        f"class C:\n    def __init__(self, a=(), b={{}}): pass\n{EXECUTE}",
+        [(2, "all calls share the default of b; write None, and make a new one in execute$")],
+    ),
+    "make_dataclass": (
+        "from dataclasses import make_dataclass\nC = make_dataclass('C', ['a'], namespace={'execute': lambda *_: None})\n",
+        [],
+    ),
+    "make_dataclass without execute": (
+        "from dataclasses import make_dataclass\nC = make_dataclass('C', ['a'])\nC.__module__ = __name__\n",
+        [(None, "C has no execute, and is not listed")],
     ),
     "syntax": ("class C:\n    def\n", [(2, ".*things cannot be imported: SyntaxError: invalid syntax")]),
     "import": (
@@ -81,7 +138,13 @@ def check(imports, capsys):
 
     def run(*arguments):
         status = main(["check", *map(str, arguments)])
-        return status, capsys.readouterr().out.splitlines()
+        *lines, conclusion = capsys.readouterr().out.splitlines()
+        words = (
+            r"\d+ commands?( and \d \w+)* checked, (no fault|1 fault|\d+ faults) found\. (.*/. was|None was) called.*"
+        )
+        assert re.fullmatch(words, conclusion)
+        assert ("no fault" in conclusion) == (not status)
+        return status, lines
 
     return run
 
@@ -92,9 +155,10 @@ def test_a_fault_is_told_with_its_line(check, write_connector, tmp_path, source,
     status, lines = check(name, "--connectors", tmp_path)
     path = tmp_path / f"connector_{name}" / "commands" / "things.py"
     assert status == bool(faults)
-    for line, (number, words) in zip(lines, faults or [(None, "")]):
-        assert re.match(f"{re.escape(str(path))}:{number}: {words}" if faults else r"Nothing is wrong\.$", line), line
-    assert len(lines) == max(len(faults), 1)
+    for line, (number, words) in zip(lines, faults):
+        place = f"{path}:{number}" if number else str(path)
+        assert re.match(f"{re.escape(place)}: {words}", line), line
+    assert len(lines) == len(faults)
 
 
 def test_a_missing_init(check, tmp_path):
@@ -103,13 +167,13 @@ def test_a_missing_init(check, tmp_path):
     commands = tmp_path / "connector_mine" / "commands"
     commands.mkdir(parents=True)
     (commands / "things.py").write_text(GOOD)
-    missing = "is missing, so Python takes the folder for no package; add it, empty"
+    missing = "is missing, so that Python does not take the folder for a package; add it, empty"
     lines = [f"{folder}/__init__.py: {missing}" for folder in (commands.parent, commands)]
     assert check("--connectors", tmp_path) == (1, lines)
     (commands.parent / "__init__.py").touch()
     assert check("mine", "--connectors", tmp_path) == (1, lines[1:])
     (commands / "__init__.py").touch()
-    assert check("mine", "--connectors", tmp_path) == (0, ["Nothing is wrong."])
+    assert check("mine", "--connectors", tmp_path) == (0, [])
 
 
 def test_a_folder_of_another_name(check, tmp_path):
@@ -122,21 +186,23 @@ def test_a_folder_of_another_name(check, tmp_path):
 def test_a_source_is_read_where_something_is_wrong(check, write_connector, tmp_path):
     """Python parses a whole module for the line of one class: minutes, where it has 1,000."""
     name = write_connector(f"class C:\n    def __init__(self, a: str): pass\n{EXECUTE}")
-    assert check(name, "--connectors", tmp_path) == (0, ["Nothing is wrong."])
+    assert check(name, "--connectors", tmp_path) == (0, [])
     assert not [path for path in linecache.cache if path.startswith(str(tmp_path))]
 
 
 def test_a_class_without_a_source(check, write_connector, tmp_path):
-    """Is told by its module."""
+    """Is told by its file."""
     name = write_connector("C = type('C', (), {'__module__': __name__})")
-    line = f"connector_{name}.commands.things: C has no execute, and is not listed; add it, or begin the name with _"
+    path = tmp_path / f"connector_{name}" / "commands" / "things.py"
+    line = f"{path}: C has no execute, and is not listed; add it, or begin the name with _"
     assert check(name, "--connectors", tmp_path) == (1, [line])
 
 
 def test_two_of_one_id(check, write_connector, tmp_path):
     name = write_connector(f"import json\n{GOOD}", commands__in__another=GOOD)
     folder = tmp_path / f"connector_{name}" / "commands"
-    line = f"{folder}/things.py:2: the C of {folder}/another.py:1 is used, not this; rename one"
+    words = f"is left out, because {folder}/another.py:1 has the same name; rename one"
+    line = f"{folder}/things.py:2: C {words}"
     assert check("--connectors", tmp_path) == (1, [line])
 
 
@@ -146,7 +212,7 @@ def test_a_connector_that_another_hides(check, tmp_path):
         shutil.copytree(CONNECTORS / "connector_example", tmp_path / folder / "connector_example")
     shutil.copytree(CONNECTORS / "connector_example", tmp_path / "second" / "connector_smtp")
     flags = [flag for folder in ("first", "second", "first") for flag in ("--connectors", tmp_path / folder)]
-    hidden = "is found before it; rename one, unless that is meant"
+    hidden = "is found before it; rename one, unless that is intended"
     line = f"{tmp_path}/second/connector_example: is hidden by {tmp_path}/first/connector_example, which {hidden}"
     bundled = f"{ROOT}/connectors/connector_smtp: is hidden by {tmp_path}/second/connector_smtp, which {hidden}"
     assert check(*flags) == (1, [line, bundled])
@@ -169,7 +235,46 @@ def test_what_a_connector_lacks(check, write_connector, tmp_path):
     """Is told, and is no fault of its author."""
     name = write_connector(GOOD, __init__="requires = {'a_module_that_nobody_has': 'pip install nothing'}")
     line = f"connector_{name} needs a_module_that_nobody_has, which is not installed: pip install nothing"
-    assert check(name, "--connectors", tmp_path) == (0, [line, "Nothing is wrong."])
+    assert check(name, "--connectors", tmp_path) == (0, [line])
+
+
+def test_a_command_in_a_file_that_is_not_looked_at(check, write_connector, tmp_path):
+    """Beside `commands`, in a folder of another name, or below a folder in `commands`; a test is not a command."""
+    name = write_connector("from ..base import Base\nclass C(Base): pass\n")
+    folder = tmp_path / f"connector_{name}"
+    (folder / "base.py").write_text("class Base:\n    def execute(self, config, task_data): pass\n")
+    places = ["comands/a.py", "commands/deep/b.py", "hello.py"]
+    for place in [*places, "tests/test_c.py"]:
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_text(f"\n{GOOD}")
+    words = f"C is not listed, because the file is not in {folder / 'commands'}; move it there"
+    assert check(name, "--connectors", tmp_path) == (1, [f"{folder / place}:2: {words}" for place in places])
+
+
+def test_a_module_that_only_helps_the_others(check, write_connector, tmp_path):
+    """Needs no class."""
+    name = write_connector("from .helpers import x\n" + GOOD, commands__in__helpers="x = 1\n")
+    assert check(name, "--connectors", tmp_path) == (0, [])
+
+
+def test_a_connector_that_offers_nothing(check, write_connector, tmp_path):
+    name = write_connector("class Fault(Exception): pass\n")
+    words = "offers nothing; write a class with execute(self, config, task_data) in its folder commands"
+    assert check(name, "--connectors", tmp_path) == (1, [f"connector_{name}: {words}"])
+
+
+def test_a_folder_without_the_prefix(check, tmp_path):
+    (tmp_path / "demo" / "commands").mkdir(parents=True)
+    (tmp_path / "demo" / "commands" / "hello.py").write_text(GOOD)
+    line = f"{tmp_path}/demo: is not found under this name; rename it to connector_demo"
+    assert check("--connectors", tmp_path) == (1, [line])
+
+
+def test_no_traceback_stands_in_front(write_connector, tmp_path):
+    name = write_connector("1 / 0\n")
+    ended = run_proxy("check", name, "--connectors", str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert re.match(r"\S+things.py:1: \S+ cannot be imported: ZeroDivisionError", ended.stdout)
 
 
 RESULTS = {
@@ -188,10 +293,10 @@ RESULTS = {
 def test_a_result_that_is_none(check, write_connector, tmp_path, result, words):
     source = f"class C:\n    def __init__(self, x): self.x = x\n    def execute(self, c, t):\n        return {result}\n"
     name = write_connector(source)
-    status, (line,) = check("--connectors", tmp_path, "--call", f"{name}/C", "x:=5")
-    assert status == bool(words)
+    status, lines = check("--connectors", tmp_path, "--call", f"{name}/C", "x:=5")
+    assert (status, len(lines)) == (bool(words), 1 if words else 0)
     place = f"{tmp_path}/connector_{name}/commands/things.py:3: "
-    assert re.match(place + words if words else "Nothing is wrong", line)
+    assert not words or re.match(place + words, lines[0])
 
 
 def test_a_call_that_cannot_be_made(check, write_connector, tmp_path):
@@ -200,12 +305,14 @@ def test_a_call_that_cannot_be_made(check, write_connector, tmp_path):
         f"{name}/D: command_not_found: The connector '{name}' has no command 'D'; there are: C"
     ]
     (line,) = check("--connectors", tmp_path, "--call", f"{name}/C", "y=1")[1]
-    assert line.endswith(f"things.py:2: invalid_parameters: {name}/C: unknown: y. It takes no parameters.")
+    assert line.endswith(f"things.py:2: invalid_parameters: {name}/C: unknown: y. Its parameters: none.")
 
 
 def test_nothing_is_wrong_with_the_bundled_ones():
     ended = run_proxy("check")
-    assert (ended.stdout.splitlines()[-1], ended.returncode, ended.stderr) == ("Nothing is wrong.", 0, "")
+    words = r"\d+ commands and 1 authentication checked, no fault found\. None was called: add --call\.$"
+    assert re.match(words, ended.stdout.splitlines()[-1])
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 TOLD = '''

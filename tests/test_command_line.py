@@ -1,14 +1,16 @@
 """The command line: what it prints, and the status that it ends with."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import types
 
 import pytest
-from conftest import CONNECTORS, MODULE, run_proxy
+from conftest import CONNECTORS, MODULE, make_environ, run_proxy
 
 from spiffproxy import __version__, main
 
@@ -29,7 +31,7 @@ Authentications
   example/SignIn()
   xero/OAuth()
 
-Lacking
+Missing
   connector_postgres needs psycopg, which is not installed: python3 -m pip install --target FOLDER 'psycopg[binary]>=3.2', then start the proxy with --connectors FOLDER
 
 Broken
@@ -69,7 +71,8 @@ def test_list_without_anything_broken():
 
 def test_list_says_what_a_connector_lacks(write_connector, tmp_path):
     """Which breaks nothing."""
-    name = write_connector("", __init__="requires = {'a_module_that_nobody_has': 'pip install nothing'}")
+    source = "class C:\n    def execute(self, *_): pass\n"
+    name = write_connector(source, __init__="requires = {'a_module_that_nobody_has': 'pip install nothing'}")
     ended = run_proxy("list", "--connectors", str(tmp_path))
     line = f"connector_{name} needs a_module_that_nobody_has, which is not installed: pip install nothing"
     assert ended.stdout.endswith(f"\n  {line}\n\n")
@@ -163,14 +166,24 @@ def test_call_sees_the_error_in_a_version_1_result():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["call", "example/Echo", "value"], "'value' is no parameter; write name=text, or name:=json"),
-        (["call", "example/Echo", "=x"], "'=x' is no parameter"),
-        (["call", "example/Echo", "value:=x"], "the value of value is not JSON: .*; for text write value="),
-        (["call", "example/Echo", "value:=NaN"], "the value of value is not JSON"),
-        (["call", "example/Echo", "value:=" + "[" * 100_000], "the value of value is not JSON"),
-        (["call"], "required"),
-        (["nothing"], "invalid choice"),
-        (["--nothing"], "unrecognized"),
+        (["call", "example/Echo", "value"], "'value' is not a parameter. Write name=TEXT, or name:=JSON for"),
+        (["call", "example/Echo", "=x"], "'=x' is not a parameter"),
+        (["call", "example/Echo", "value:=x"], "The value of value is not valid JSON: .* For a string, write value="),
+        (["call", "example/Echo", "value:=NaN"], "The value of value is not valid JSON"),
+        (["call", "example/Echo", "value:=" + "[" * 100_000], "The value of value is not valid JSON"),
+        (["call", "example/Echo", "value=1", "value:=1"], "The parameter value is given twice"),
+        (["call", "example/Echo", "value=@/nowhere"], """value: .*nowhere.* begins with @, write value:='"@"""),
+        (["call", "example/Echo", "value=@" + sys.executable], "value: .* is not UTF-8. Encode its bytes as base64"),
+        (["call"], "call is given 0 arguments; write: python3 spiffproxy.py call CONNECTOR/COMMAND"),
+        (["list", "http", "smtp"], "list is given 2 arguments; write: python3 spiffproxy.py list "),
+        (["serve", "http"], "serve is given 1 arguments; write: python3 spiffproxy.py serve$"),
+        (["nothing"], "'nothing' is not a subcommand; there are: serve, list, call, "),
+        (["lst"], "did you mean list.$"),
+        (["--nothing"], "--nothing is not an option; --help lists them"),
+        (["--prot", "80"], "--prot is not an option; did you mean --port.$"),
+        (["list", "--port", "80"], "--port is an option of serve, not of list"),
+        (["--json"], "--json is an option of list, not of serve"),
+        (["list", "--call", "a/B"], "--call is an option of check, not of list"),
         (["--port", "x"], "--port is 'x'"),
         (["--connectors", "/a", "--connectors", "/b"], "there is no folder /a"),
         (["list", "--config", "/nowhere.py"], "--config: .*nowhere"),
@@ -209,3 +222,123 @@ def test_version_and_help():
         ended = run_proxy(*arguments)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "usage: spiffproxy" in ended.stdout
+        assert "python3 spiffproxy.py check greetings --connectors my\n" in ended.stdout
+        assert "--port NUMBER" in ended.stdout
+
+
+@pytest.mark.parametrize("order", ["call example/Echo FLAGS value=5", "FLAGS call example/Echo value=5"])
+def test_options_stand_anywhere(order):
+    ended = run_proxy(*order.replace("FLAGS", " ".join(EXAMPLES)).split())
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["command_response"]["body"]["value"] == "5"
+
+
+def test_call_reads_parameters_from_files_and_from_stdin(tmp_path):
+    """One line end at the end is not part of a string; the status is on stderr."""
+    (tmp_path / "name.txt").write_text("Jane\n\n")
+    (tmp_path / "object.json").write_text('\ufeff{"a": [1]}\n')
+    arguments = ["value=@name.txt", "object:=@object.json", "more:=-", 'at:="@x"', "dash=-"]
+    command = [sys.executable, str(MODULE), "call", "example/Echo", *EXAMPLES, *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, input="[true]", capture_output=True, text=True, timeout=30)
+    body = json.loads(ended.stdout)["command_response"]["body"]
+    assert body["value"] == "Jane\n"
+    assert body["others"] == {"object": {"a": [1]}, "more": [True], "at": "@x", "dash": "-"}
+    assert ended.stderr.endswith("HTTP status 200 OK\n")
+
+
+def test_list_of_one_connector():
+    ended = run_proxy("list", "half", *EXAMPLES)
+    module = "connector_half.commands.bad: ModuleNotFoundError: No module named 'a_module_that_nobody_has'"
+    assert ended.stdout == f"Commands (* required)\n  half/Good()\n\nBroken\n  {module}\n\n"
+    assert ended.returncode == 1
+    ended = run_proxy("list", "haf", *EXAMPLES)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.endswith("; did you mean half?\n")
+
+
+def test_list_as_json():
+    """As `/v1/status` returns it."""
+    ended = run_proxy("list", "http", "--json")
+    state = json.loads(ended.stdout)
+    assert (ended.returncode, state["ok"], state["version"]) == (0, True, __version__)
+    assert [connector["name"] for connector in state["connectors"]] == ["http"]
+    assert "http/GetRequestV2" in state["connectors"][0]["commands"]
+
+
+def test_list_finds_what_check_finds(write_connector, tmp_path):
+    name = write_connector("class C:\n    def run(self, config, task_data): pass\n")
+    for arguments in ["list"], ["list", name], ["list", "--json"]:
+        ended = run_proxy(*arguments, "--connectors", str(tmp_path))
+        assert ended.returncode == 1
+    ended = run_proxy("list", name, "--connectors", str(tmp_path))
+    assert re.search(r"Broken\n  \S+things.py:2: C has run, but what is called is execute", ended.stdout)
+
+
+def test_list_fits_the_terminal(tmp_path):
+    """A long line is broken and indented."""
+    pty = pytest.importorskip("pty")
+    reader, writer = pty.openpty()
+    try:
+        command = [sys.executable, str(MODULE), "list", "http"]
+        subprocess.run(command, stdout=writer, env=make_environ(COLUMNS="60"), check=True, timeout=30)
+        lines = os.read(reader, 2**16).decode().splitlines()
+    finally:
+        os.close(writer)
+        os.close(reader)
+    assert "  http/GetRequest(url*: str, headers: any, params: any," in lines
+    assert max(map(len, lines)) < 60
+
+
+def test_shared_errors_are_printed_once():
+    ended = run_proxy("list", "http", "--verbose")
+    assert ended.stdout.count("    HostNotAllowed: ") == 1
+    assert "\n  http: errors that its commands share\n" in ended.stdout
+
+
+def test_new_writes_a_connector_that_works(tmp_path):
+    """And prints the commands to go on with, which all work; it never overwrites."""
+    ended = run_proxy("new", "greetings/SayHello", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    written, unittest, call, serve = ended.stdout.splitlines()
+    source = "my/connector_greetings/commands/say_hello.py"
+    assert written == f"Written: {source} and my/test_greetings_say_hello.py. Go on with:"
+    tested = subprocess.run(
+        [sys.executable, *unittest.split()[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert "Ran 2 tests" in tested.stderr
+    assert tested.returncode == 0
+    ended = run_proxy(*call.split()[2:], cwd=tmp_path)
+    assert json.loads(ended.stdout)["command_response"]["body"] == {"text": "Hello, Jane!"}
+    assert serve == "  python3 spiffproxy.py --connectors my"
+    assert run_proxy("check", "greetings", "--connectors", "my", cwd=tmp_path).returncode == 0
+    (tmp_path / source).write_text("mine")
+    ended = run_proxy("new", "greetings/SayHello", cwd=tmp_path)
+    assert (ended.returncode, (tmp_path / source).read_text()) == (2, "mine")
+    assert f"{source} exists, and is not overwritten" in ended.stderr
+    assert run_proxy("new", "greetings/Second", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["greetings", "Greetings/Hello", "greetings/hello", "a b/Hello", "../x/Y", "a/B/C", "/A"]
+)
+def test_new_refuses_names_that_python_does_not_have(tmp_path, name):
+    ended = run_proxy("new", name, cwd=tmp_path)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert re.search(r"such as greetings/|begins with a capital letter", ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "nearest"),
+    [("htp/GetRequestV2", "http"), ("http/GetRequestV3", "GetRequestV2"), ("http/getrequest", "GetRequest")],
+)
+def test_the_nearest_name_is_proposed(command, nearest):
+    error = json.loads(run_proxy("call", command).stdout)["error"]
+    assert error["message"].endswith(f"; did you mean {nearest}?")
+
+
+def test_call_describes_a_command_whose_package_is_missing(write_connector, tmp_path):
+    name = write_connector(
+        "class C:\n    def execute(self, *_): pass\n", __init__="requires = {'a_module_that_nobody_has': ''}"
+    )
+    ended = run_proxy("call", f"{name}/C", "--help", "--connectors", str(tmp_path))
+    assert (ended.stdout, ended.returncode) == (f"{name}/C()\n", 0)

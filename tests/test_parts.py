@@ -81,8 +81,9 @@ def test_alone_it_says_which_part_a_request_needs(alone, start_server):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["call", "example/Echo"], "spiffproxy_author.py"),
-        (["call", "--help", "example/Echo"], "spiffproxy_author.py"),
+        (["call", "example/Echo"], "spiffproxy_call.py"),
+        (["call", "example/Echo"], "spiffproxy_command_line.py"),
+        (["new", "my/C"], "spiffproxy_new.py"),
         (["check"], "spiffproxy_author.py"),
         (["pack", "x.pyz"], "spiffproxy_pack.py"),
         (["list", "--verbose"], "spiffproxy_describe.py"),
@@ -148,6 +149,7 @@ def test_every_part_is_tested_as_missing():
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
     tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
+    tested |= {"spiffproxy_command_line.py", "spiffproxy_call.py", "spiffproxy_new.py"}
     assert set(PARTS) == tested
 
 

@@ -340,3 +340,12 @@ def test_a_message_names_what_was_used(arguments, environ, message):
     ended = run_proxy(*arguments, **environ)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"spiffproxy: {message}")
+
+
+def test_a_connector_without_its_prefix_is_not_a_folder_of_connectors(make_app, tmp_path):
+    (tmp_path / "demo" / "commands").mkdir(parents=True)
+    (tmp_path / "demo" / "commands" / "hello.py").touch()
+    with pytest.raises(
+        SettingError, match=f"{tmp_path}/demo is a connector; give the folder that it is in, {tmp_path}$"
+    ):
+        make_app(tmp_path / "demo")

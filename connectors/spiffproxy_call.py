@@ -1,0 +1,105 @@
+"""`call` executes a command and prints its result, as SpiffArena would get it.
+
+Imported by this subcommand of the command line, and by `check --call`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spiffproxy import (
+    REASONS,
+    Proxy,
+    ProxyError,
+    Response,
+    SettingError,
+    decode_json,
+    execute,
+    response_from_error,
+)
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> int:
+    """Execute a command with the parameters in `words`, print its result, and its status on stderr.
+
+    Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` for a word that is no parameter.
+    """
+    body = parse_parameters(words)
+    try:
+        response = call(proxy, command_id, body)
+    except ProxyError as error:
+        response = response_from_error(error)
+    text = response.body.decode("utf-8", "replace")
+    value = None
+    with suppress(ValueError):  # a version 1 result may be anything
+        value = json.loads(text)
+        text = json.dumps(value, indent=2)
+    print(f"HTTP status {response.status} {REASONS.get(response.status, '')}".rstrip(), file=sys.stderr)
+    print(text, file=out)
+    return 1 if response.status >= 300 or contains_error(value) else 0
+
+
+def call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
+    """Execute a command; `body` is that of a service task's call. Raises `ProxyError`."""
+    command = proxy.connectors.load_entry("commands", command_id)
+    return execute(command, body, proxy.settings.config, proxy.slots)
+
+
+def contains_error(value: Any) -> bool:
+    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
+    if not isinstance(value, dict):
+        return False
+    response = value.get("command_response")
+    status = response.get("http_status") if isinstance(response, dict) else None
+    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
+
+
+def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters that are written as `name=TEXT`, `name:=JSON`, or either with `@FILE` or `@-` for stdin.
+
+    One line end at the end of a file belongs to the file, not to the text. Raises `SettingError`.
+    """
+    parameters: dict[str, Any] = {}
+    for word in words:
+        match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
+        if not match:
+            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for what is not a string.")
+        name, sign, text = match.groups()
+        if name in parameters:
+            raise SettingError(f"The parameter {name} is given twice.")
+        is_json = sign == ":="
+        if text.startswith("@") or (is_json and text == "-"):
+            text = read_file(name, text.lstrip("@"))
+        parameters[name] = parse_value(name, text) if is_json else text
+    return parameters
+
+
+def read_file(name: str, path: str) -> str:
+    """Return the text of a file, or of stdin if the path is `-`."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = data.decode()
+    except OSError as error:
+        advice = f"""For a string that begins with @, write {name}:='"@..."'."""
+        raise SettingError(f"{name}: {error}. {advice}") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"{name}: {path!r} is not UTF-8. Encode its bytes as base64.") from None
+    return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+
+
+def parse_value(name: str, text: str) -> Any:
+    try:
+        return decode_json(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingError(
+            f"The value of {name} is not valid JSON: {error}. For a string, write {name}=TEXT."
+        ) from None

@@ -1,0 +1,222 @@
+"""The subcommands of the command line: `list` is here; `call`, `check`, `new` and `pack` have files of their own.
+
+Imported by the command line for every subcommand but `serve`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import spiffproxy
+from spiffproxy import (
+    KINDS,
+    OPTIONS,
+    Entry,
+    Proxy,
+    ProxyError,
+    SettingError,
+    import_part,
+    list_available,
+    setting_of,
+    start_log,
+    suggest_name,
+    summarize_entry,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import TextIO
+
+HELP = """\
+A connector proxy for SpiffArena. Its subcommands, each with an example:
+
+  serve   serve the connectors over HTTP; this is the default
+            python3 spiffproxy.py --port 8080 --connectors my
+  list    list commands and authentications, and what is missing or broken
+            python3 spiffproxy.py list http
+  call    execute a command here and print its result; with --help, describe the command
+            python3 spiffproxy.py call http/GetRequestV2 url=https://a.example 'headers:={"Accept": "text/html"}'
+            python3 spiffproxy.py call --help http/GetRequestV2
+          A parameter is name=TEXT or name:=JSON; name=@FILE and name:=@FILE read a file, name=@- and name:=- stdin.
+  check   find what is wrong with a connector
+            python3 spiffproxy.py check greetings --connectors my
+  new     write a connector with a command and a test
+            python3 spiffproxy.py new greetings/Greet --connectors my
+  pack    pack the proxy and its connectors into one file: .pyz, or .zip for AWS Lambda
+            python3 spiffproxy.py pack dist/spiffproxy.pyz
+"""
+# the arguments of the subcommands, and the least and the greatest number of them
+SUBCOMMANDS = {
+    "serve": ("", 0, 0),
+    "list": ("[CONNECTOR]", 0, 1),
+    "call": ("CONNECTOR/COMMAND [PARAMETER ...]", 1, 1000),
+    "check": ("[CONNECTOR]", 0, 1),
+    "new": ("CONNECTOR/COMMAND", 1, 1),
+    "pack": ("TARGET", 1, 1),
+}
+
+
+def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], out: TextIO) -> int:
+    """Run what the arguments ask for, print it to `out`, and return the exit status.
+
+    Raises `SettingError` for a wrong argument, or `ProxyError`.
+    """
+    subcommand, *words = arguments.words or ["serve"]
+    check_arguments(arguments, subcommand, words)
+    if subcommand == "new":  # it makes the folder of --connectors
+        return import_part("spiffproxy_new").print_new(words[0], arguments.CONNECTOR_PROXY_CONNECTORS, out)
+    proxy = Proxy(environ)
+    start_log(proxy.settings.log_format)
+    spiffproxy.logger.disabled = subcommand in ("list", "check")  # they print what is wrong themselves
+    if subcommand == "pack":
+        return import_part("spiffproxy_pack").print_pack(proxy, words[0], out)
+    if subcommand == "check":
+        name = words[0] if words else ""
+        return import_part("spiffproxy_author").print_check(proxy, name, arguments.call, out)
+    if subcommand == "list":
+        return print_list(proxy, words[0] if words else "", arguments, out)
+    if arguments.help:
+        _, entry = proxy.connectors.find_entry("commands", words[0])
+        print(*explain_entry(entry), sep="\n", file=out)
+        return 0
+    return import_part("spiffproxy_call").print_call(proxy, words[0], words[1:], out)
+
+
+def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[str]) -> None:
+    """Raise SettingError if the subcommand is unknown, or does not have these options or so many arguments."""
+    if subcommand not in SUBCOMMANDS:
+        message = f"{subcommand!r} is not a subcommand; {list_available(SUBCOMMANDS)}"
+        raise SettingError(message + suggest_name(subcommand, SUBCOMMANDS))
+    owners = {"--verbose": "list", "--json": "list", "--call": "check"}
+    used = [flag for flag in owners if getattr(arguments, flag[2:])]
+    for flag, (_, text) in OPTIONS.items():
+        if text.startswith("serve: ") and getattr(arguments, setting_of(flag)) is not None:
+            owners[flag] = "serve"
+            used.append(flag)
+    for flag in used:
+        if owners[flag] != subcommand:
+            raise SettingError(f"{flag} is an option of {owners[flag]}, not of {subcommand}")
+    usage, least, most = SUBCOMMANDS[subcommand]
+    if not least <= len(words) <= most:
+        usage = f"{subcommand} {usage}".strip()
+        raise SettingError(f"{subcommand} is given {len(words)} arguments; write: python3 spiffproxy.py {usage}")
+
+
+# --- list ---------------------------------------------------------------------------------------------------------
+
+
+def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: TextIO) -> int:
+    """Print what the connectors offer and what is wrong with them, or with one; return 1 if anything is broken."""
+    if arguments.verbose:
+        import_part("spiffproxy_describe")  # if it is missing, nothing else is printed
+    state = proxy.describe_state()
+    names = [connector["name"] for connector in state["connectors"]]
+    if name and name not in names:
+        raise ProxyError(
+            404, "not_found", f"No connector {name!r} here; {list_available(names)}{suggest_name(name, names)}"
+        )
+    connectors = [connector for connector in state["connectors"] if name in ("", connector["name"])]
+    faults: list[str] = []
+    with suppress(ProxyError):  # there is no such part
+        faults += import_part("spiffproxy_author").find_faults(proxy, name, with_failures=False)
+    is_ok = all(one["ok"] for one in [*connectors, *state["upstreams"]]) and not faults
+    if arguments.json:
+        print(json.dumps({**state, "ok": is_ok, "connectors": connectors}, indent=2), file=out)
+        return 0 if is_ok else 1
+    entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+    for connector in proxy.connectors:
+        if name in ("", connector.name) and not connector.import_timed_out:
+            for kind in KINDS:
+                entries[kind] += connector.entries[kind].values()
+    failures = [text for connector in connectors for text in describe_failures(connector)]
+    explain = explain_entries if arguments.verbose else summarize_entries
+    sections = {
+        "Commands (* required)": explain(entries["commands"]),
+        "Authentications": explain(entries["auths"]),
+        "Upstreams": [f"  {describe_upstream(upstream)}" for upstream in state["upstreams"] if not name],
+        "Missing": [f"  {text}" for connector in connectors for text in connector["missing"]],
+        "Broken": [f"  {text}" for text in [*failures, *faults]],
+    }
+    width = shutil.get_terminal_size().columns if out.isatty() else sys.maxsize
+    for title, lines in sections.items():
+        if lines:
+            print(title, *(fit(line, width) for line in lines), "", sep="\n", file=out)
+    return 0 if is_ok else 1
+
+
+def describe_upstream(upstream: dict[str, Any]) -> str:
+    return f"{upstream['url']}: {upstream['error'] or 'ok'}; commands: {len(upstream['commands'])}"
+
+
+def describe_failures(connector: dict[str, Any]) -> list[str]:
+    failures = [f"{module}: {reason}" for module, reason in connector["failures"].items()]
+    if connector["importing"]:
+        failures.append(f"connector_{connector['name']}: still being imported")
+    return [" ".join(failure.split()) for failure in failures]
+
+
+def fit(line: str, width: int) -> str:
+    """Break a line that is longer than the terminal is wide, and indent what follows."""
+    if len(line) < width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(line, width - 1, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def summarize_entries(entries: list[Entry]) -> list[str]:
+    return [f"  {summarize_entry(entry)}" for entry in entries]
+
+
+def explain_entries(entries: list[Entry]) -> list[str]:
+    """Return all that is known of entries, as lines; errors that all of a connector share stand once, after them."""
+    connectors: dict[str, list[Entry]] = {}
+    for entry in entries:
+        connectors.setdefault(entry.id.partition("/")[0], []).append(entry)
+    lines = []
+    for name, group in connectors.items():
+        shared = find_shared_errors([describe_entry(entry).get("errors", {}) for entry in group])
+        for entry in group:
+            summary, *details = explain_entry(entry, shared)
+            lines += [f"  {summary}", *details]
+        if shared:
+            lines += [f"  {name}: errors that its commands share", *(f"  {line}" for line in explain_errors(shared))]
+    return lines
+
+
+def find_shared_errors(declared: list[dict[str, str]]) -> dict[str, str]:
+    """Return the errors that all commands have which declare any."""
+    first, *others = [errors for errors in declared if errors] or [{}]
+    if not others:
+        return {}
+    return {code: text for code, text in first.items() if all(errors.get(code) == text for errors in others)}
+
+
+def explain_entry(entry: Entry, shared_errors: Collection[str] = ()) -> list[str]:
+    """Return all that is known of an entry, as lines, without the errors in `shared_errors`."""
+    described = describe_entry(entry)
+    lines = described.get("description", "").splitlines()
+    lines += ["deprecated"] * ("deprecated" in described) + ["parameters"] * bool(described["parameters"])
+    for parameter in described["parameters"]:
+        lines.append(f"    {parameter['id']}: {parameter.get('description', '')}".rstrip(": "))
+        for name in ("default", "schema", "secret"):
+            if name in parameter:
+                lines.append(f"        {name}: {json.dumps(parameter[name])}")
+    errors = {code: text for code, text in described.get("errors", {}).items() if code not in shared_errors}
+    if errors:
+        lines += ["errors", *explain_errors(errors)]
+    return [summarize_entry(entry), *(f"      {line}".rstrip() for line in lines)]
+
+
+def explain_errors(errors: Mapping[str, str]) -> list[str]:
+    return [f"    {code}: {text}" for code, text in errors.items()]
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    described: dict[str, Any] = import_part("spiffproxy_describe").describe_entry(entry)
+    return described

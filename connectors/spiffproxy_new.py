@@ -1,0 +1,110 @@
+"""`new` writes a connector with one command and its test. Imported by this subcommand of the command line."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spiffproxy import SettingError
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+COMMAND = '''\
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class NameMissing(Exception):
+    """The class of an exception is the error code that a diagram can catch; its text is the message."""
+
+
+@dataclass
+class {command}:
+    """Say what the command does, for the author of a diagram.
+
+    :param name: who is greeted
+    :raises NameMissing: the name is empty; fill it in
+    """
+
+    name: str
+
+    def execute(self, config: Any, task_data: Any) -> Any:
+        if not self.name:
+            raise NameMissing("name is empty. Write a name, such as \\"Jane\\".")
+        body = {{"text": f"Hello, {{self.name}}!"}}
+        response = {{"body": body, "mimetype": "application/json"}}
+        return {{"command_response": response, "command_response_version": 2, "error": None, "spiff__logs": []}}
+'''
+TEST = """\
+import unittest
+
+from connector_{connector}.commands.{module} import {command}, NameMissing
+
+
+class Test{command}(unittest.TestCase):
+    def test_the_result(self):
+        result = {command}(name="Jane").execute({{}}, {{}})
+        self.assertEqual(result["command_response"]["body"], {{"text": "Hello, Jane!"}})
+        self.assertIsNone(result["error"])
+
+    def test_the_error(self):
+        with self.assertRaisesRegex(NameMissing, "name is empty"):
+            {command}(name="").execute({{}}, {{}})
+"""
+
+
+def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
+    """Write `connector_NAME` into the folder of --connectors, or into `my`, and print the commands to go on with.
+
+    Raises `SettingError` for a name that cannot be used, and for files that exist.
+    """
+    connector, _, command = command_id.partition("/")
+    check_names(command_id, connector, command)
+    if folders and os.pathsep in folders:
+        raise SettingError("new writes into one folder; give --connectors once")
+    folder = Path(folders or "my")
+    module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", command).lower()
+    if keyword.iskeyword(module):
+        module += "_"
+    package = folder / f"connector_{connector}"
+    names = {"connector": connector, "module": module, "command": command}
+    test = folder / f"test_{connector}_{module}.py"
+    write(
+        {package / "commands" / f"{module}.py": COMMAND.format(**names), test: TEST.format(**names)},
+        [package / "__init__.py", package / "commands" / "__init__.py"],
+    )
+    print(f"Written: {package / 'commands' / module}.py and {test}. Go on with:", file=out)
+    print(f"  python3 -m unittest discover {folder}", file=out)
+    print(f"  python3 spiffproxy.py call {command_id} name=Jane --connectors {folder}", file=out)
+    print(f"  python3 spiffproxy.py --connectors {folder}", file=out)
+    return 0
+
+
+def check_names(command_id: str, connector: str, command: str) -> None:
+    """Raise SettingError unless the names can be those of a package and of a class."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", connector):
+        example = f"greetings/{command or 'Greet'}"
+        raise SettingError(f"{command_id!r} needs a connector in lower-case letters, digits and _, such as {example}")
+    if not re.fullmatch("[A-Z][A-Za-z0-9]*", command) or keyword.iskeyword(command):
+        raise SettingError(f"{command_id!r} needs a command that begins with a capital letter: {connector}/Greet")
+
+
+def write(files: dict[Path, str], empty: list[Path]) -> None:
+    """Write files that do not exist yet, and the empty ones that a package needs."""
+    for path in files:
+        if path.exists():
+            raise SettingError(f"{path} exists, and is not overwritten. Choose another name, or remove the file.")
+    try:
+        for path in empty:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        for path, source in files.items():
+            path.write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise SettingError(f"cannot write: {error}") from None
