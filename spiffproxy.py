@@ -147,6 +147,15 @@ def refuse_constant(name: str) -> None:
 decode_json = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 
+JSON_TYPES = {type(None): "null", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+JSON_TYPES.update({list: "a list", tuple: "a list", dict: "an object"})
+
+
+def json_type(value: Any) -> str:
+    """Return what a value is in JSON, for a message."""
+    return JSON_TYPES.get(type(value), f"of Python's type {type(value).__name__}")
+
+
 def response_from_error(error: ProxyError) -> Response:
     """Return the whole version 2 envelope that SpiffArena's backend needs to raise an error by its code."""
     envelope = {
@@ -213,6 +222,20 @@ SECRET_SETTINGS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "C
 OFF, ON = ["off", "0", "false", "no"], ["on", "1", "true", "yes"]
 
 
+class Config(dict[str, Any]):
+    """What commands see of the environment and the config file."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(UnsetName(name))
+
+
+class UnsetName(str):
+    """The name of a variable that is not set. A KeyError shows the `repr` of what it is raised with."""
+
+    def __repr__(self) -> str:
+        return f"{self} is not set in the environment or the config file of the proxy"
+
+
 class Settings:
     """The settings in the environment and the config file; the environment overrides. Raises `SettingError`."""
 
@@ -222,7 +245,8 @@ class Settings:
         path = read_string(variables, "CONNECTOR_PROXY_CONFIG")
         from_file = import_part("spiffproxy_settings").read_config_file(path) if path else {}
         values = {**from_file, **variables}
-        self.config = types.MappingProxyType({name: values[name] for name in values if name not in SECRET_SETTINGS})
+        config = {name: value for name, value in values.items() if name not in SECRET_SETTINGS}
+        self.config = types.MappingProxyType(Config(config))
         self.host = read_string(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
         if str(values.get("CONNECTOR_PROXY_PORT")).startswith("tcp://"):
             del values["CONNECTOR_PROXY_PORT"]  # Kubernetes sets it in pods beside a service named connector-proxy
@@ -829,7 +853,7 @@ def read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
     body = read_body(environ["wsgi.input"], read_length(environ, limit), limit)
     parameters = parse_json(body) if body else {}
     if not isinstance(parameters, dict):
-        message = f"The body must be a JSON object, not of type {type(parameters).__name__}"
+        message = f'The body must be a JSON object such as {{"name": "value"}}, but is {json_type(parameters)}'
         raise ProxyError(400, "invalid_json", message)
     return parameters
 
@@ -902,9 +926,10 @@ def bind_parameters(entry: Entry, values: dict[str, Any]) -> tuple[list[Any], di
         unknown = values.keys() - entry.names
     if missing or unknown:
         faults = [f"missing: {', '.join(sorted(missing))}"] if missing else []
-        faults += [f"unknown: {name}{suggest_name(name, entry.names)}" for name in sorted(unknown)]
+        faults += [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
         known = [f"{one.name} (required)" if one.is_required else one.name for one in entry.parameters]
-        message = f"{entry.id}: {'; '.join(faults)}. Its parameters: {', '.join(known) or 'none'}."
+        suggested = "".join(suggest_name(name, entry.names) for name in sorted(unknown))
+        message = f"{entry.id}: {'; '.join(faults)}{suggested or '.'} It accepts {', '.join(known) or 'no parameters'}."
         raise ProxyError(400, "invalid_parameters", message)
     keywords = {**entry.implicit_defaults, **values}
     return [keywords.pop(name) for name in entry.positional_only], keywords
@@ -928,7 +953,7 @@ def execute(entry: Entry, body: dict[str, Any], config: Mapping[str, Any], slots
             result = run_to_end(command.execute_async(config, task_data, callback_url=callback_url))
         else:
             result = run_to_end(command.execute(config, task_data))
-    with check_result(entry.id):
+    with check_result(entry.id, result):
         return response_from_result(result, asynchronous=asynchronous)
 
 
@@ -942,18 +967,21 @@ def run_to_end(result: Any) -> Any:
 
 
 @contextmanager
-def check_result(name: str) -> Iterator[None]:
+def check_result(name: str, result: Any) -> Iterator[None]:
+    """Raise ProxyError, 500, if what is done with a result fails."""
     try:
         yield
     except BaseException as error:  # a result may be of a foreign class, which raises anything
         message = f"{name} returned no valid result: {exception_text(error)}"
+        with suppress(BaseException):  # the part is missing, or the result raises again
+            message += import_part("spiffproxy_results").explain_invalid(result)
         raise ProxyError(500, "invalid_response", message) from None
 
 
 def response_from_result(result: Any, *, asynchronous: bool) -> Response:
     """Raise TypeError, ValueError or RecursionError for a result that the protocol does not have."""
     if not isinstance(result, Mapping):
-        raise TypeError(f"it is no mapping, but of type {type(result).__name__}")
+        raise TypeError(f"it must be an object with response, or command_response, but is {json_type(result)}")
     # 202 promises SpiffArena that the callback URL will be called
     status = 202 if asynchronous else 200
     version = result.get("command_response_version")
@@ -989,7 +1017,7 @@ def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[st
     """Return the mapping `given` with the defaults of the keys that it leaves out or has as null."""
     given = {} if given is None else given
     if not isinstance(given, Mapping):
-        raise TypeError(f"its {name} is no mapping, but of type {type(given).__name__}")
+        raise TypeError(f"its {name} must be an object, but is {json_type(given)}")
     missing = {key: default for key, default in defaults.items() if given.get(key) is None}
     return {**given, **missing}
 

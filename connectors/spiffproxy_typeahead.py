@@ -40,9 +40,9 @@ def suggest(proxy: Proxy, environ: WSGIEnvironment, category: str) -> Response:
     arguments, keywords = bind_parameters(entry, parameters)
     with convert_exceptions(entry.id, proxy.slots):
         found = run_to_end(entry.cls(*arguments, **keywords).execute(proxy.settings.config, {}))
-    with check_result(entry.id):
+    with check_result(entry.id, found):
         if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-            raise TypeError("it is no list of objects")
+            raise TypeError('it must be a list of objects, such as [{"name": "Berlin"}]')
         return Response(200, encode_json([dict(item) for item in found]))
 
 

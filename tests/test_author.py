@@ -279,12 +279,12 @@ def test_no_traceback_stands_in_front(write_connector, tmp_path):
 
 RESULTS = {
     "{'response': {}}": None,
-    "None": "invalid_response: .*/C returned no valid result: it is no mapping, but of type NoneType",
-    "'text'": "invalid_response: .*it is no mapping, but of type str",
+    "None": "invalid_response: .*/C returned no valid result: it must be an object with response, or command_response, but is null. Does execute end with return",
+    "'text'": "invalid_response: .*it must be an object .*, but is a string",
     "{'status': 200}": "invalid_response: .*it has no 'response' .*, only: status",
     "{'response': {}, 'status': 99}": "invalid_response: .*its status is 99",
-    "{'response': {1, 2}}": "invalid_response: .*set is not JSON serializable",
-    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error is no mapping",
+    "{'response': {1, 2}}": "invalid_response: .*set is not JSON serializable. result.'response'. is of type set; return sorted.value",
+    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error must be an object, but is a string",
     "{}[self.x]": "KeyError: 5",
 }
 
@@ -305,7 +305,7 @@ def test_a_call_that_cannot_be_made(check, write_connector, tmp_path):
         f"{name}/D: command_not_found: The connector '{name}' has no command 'D'; there are: C"
     ]
     (line,) = check("--connectors", tmp_path, "--call", f"{name}/C", "y=1")[1]
-    assert line.endswith(f"things.py:2: invalid_parameters: {name}/C: unknown: y. Its parameters: none.")
+    assert line.endswith(f"things.py:2: invalid_parameters: {name}/C: unknown: y. It accepts no parameters.")
 
 
 def test_nothing_is_wrong_with_the_bundled_ones():

@@ -64,14 +64,19 @@ def test_version_1(make_command, result, status, content_type, body):
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        ("None", "no mapping, but of type NoneType"),
-        ("'text'", "no mapping, but of type str"),
-        ("[{'response': 1}]", "no mapping, but of type list"),
-        ("(1, 2)", "no mapping, but of type tuple"),
+        ("None", "must be an object with response, or command_response, but is null. Does execute end with return"),
+        ("'text'", "must be an object .*, but is a string"),
+        ("[{'response': 1}]", "but is a list"),
+        ("(1, 2)", "but is a list"),
         ("{}", "no 'response'"),
         ("{'body': 1, 'status': 200}", "no 'response' .*: body, status"),
         ("{'response': datetime.date(2026, 1, 1)}", "date is not JSON serializable"),
-        ("{'response': {1, 2}}", "set is not JSON serializable"),
+        ("{'response': {1, 2}}", r"set is not JSON serializable\. result\['response'\] is of type set; return sorted"),
+        ("{'response': [{'a': datetime.datetime(2026, 1, 1)}]}", r"result\['response'\]\[0\]\['a'\] .*value.isoformat"),
+        ("{'response': {'a': b'x'}}", r"result\['response'\]\['a'\] is of type bytes; return base64"),
+        ("{'response': [float('inf')]}", r"result\['response'\]\[0\] is inf, which JSON does not have"),
+        ("{'response': {(1, 2): 3}}", r"result\['response'\] is an object with the key \(1, 2\); keys must be strings"),
+        ("{'response': [object()]}", r"result\['response'\]\[0\] is of type object; return a string"),
         ("{'response': {(1, 2): 3}}", "keys must be str"),
         ("{'response': float('nan')}", "JSON compliant"),
         ("{'response': '\\ud800'}", "can't encode"),
@@ -84,8 +89,11 @@ def test_version_1(make_command, result, status, content_type, body):
         ("{'response': 1, 'mimetype': ''}", "mimetype is ''"),
         ("{'response': 1, 'mimetype': 5}", "mimetype is 5"),
         ("{'response': 1, 'mimetype': 'text/plän'}", "mimetype is"),
-        ("{'command_response_version': 2, 'command_response': 'text'}", "its command_response is no mapping"),
-        ("{'command_response_version': 2, 'error': 'text'}", "its error is no mapping"),
+        (
+            "{'command_response_version': 2, 'command_response': 'text'}",
+            "its command_response must be an object, but is a string",
+        ),
+        ("{'command_response_version': 2, 'error': 'text'}", "its error must be an object"),
         ("{'command_response_version': 2, 'command_response': {'body': {1}}}", "set is not JSON serializable"),
         ("(lambda deep: [deep := {'a': deep} for _ in range(100000)][-1])({})", "no 'response'"),
         ("(lambda deep: {'response': [deep := [deep] for _ in range(100000)][-1]})([])", "recursion"),
@@ -207,7 +215,7 @@ CALLBACK = {"spiff__callback_url": "http://backend/callback"}
         ("Both", CALLBACK, 202, {"anything": "http://backend/callback", "data": {}}),
         ("Refuses", CALLBACK, 202, {**EMPTY, "error": {"error_code": "No", "message": "no"}}),
         ("Raises", CALLBACK, 500, error_reply("OSError", "failed")),
-        ("NoResult", CALLBACK, 500, error_reply("invalid_response", "no mapping")),
+        ("NoResult", CALLBACK, 500, error_reply("invalid_response", "must be an object")),
     ],
 )
 def test_asynchronous(make_command, command, body, status, expected):
@@ -252,6 +260,22 @@ def test_without_task_data_it_is_an_empty_object(app, sent, received):
 
 
 # --- containment ---
+
+
+def test_a_variable_that_is_not_set_is_named(make_command):
+    """As one that is not set; its name can be read from the exception."""
+    call = make_command("""
+class C:
+    def execute(self, config, task_data):
+        assert "A_URL" not in config and config.get("A_URL") is None
+        try:
+            config["A_URL"]
+        except KeyError as error:
+            assert error.args == ("A_URL",)
+            raise
+""")
+    words = "^A_URL is not set in the environment or the config file of the proxy$"
+    assert call("C", 500).json == error_reply("KeyError", words)
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_dataclasses_and_inherited_constructors(write_connector, make_app, tmp_p
     assert call("NoConstructor") == {}
     assert call("WithNew", a="x") == {"a": "x", "b": 1}
     assert call("Builtin") == {}
-    assert call("Builtin", 400, a=1) == error_reply("invalid_parameters", "takes no parameters")
+    assert call("Builtin", 400, a=1) == error_reply("invalid_parameters", "accepts no parameters")
     assert call("Plain", 400, url="u", derived="y") == error_reply("invalid_parameters", "unknown: derived")
 
 
@@ -370,14 +370,14 @@ def test_parameters_are_bound_by_name(make_command, command, body, got):
 @pytest.mark.parametrize(
     ("command", "body", "words"),
     [
-        ("Takes", {}, r"Takes: missing: count, url. It takes url \(required\), headers, count \(required\), limit."),
+        ("Takes", {}, r"Takes: missing: count, url. It accepts url \(required\), headers, count \(required\), limit."),
         ("Takes", {"url": 1, "cuont": 2}, r"missing: count; unknown: cuont."),
-        ("Nothing", {"b": 1, "a": 2}, r"unknown: a, b. It takes no parameters."),
-        ("Positional", {"b": 1}, r"missing: a. It takes a \(required\), b, c, d."),
-        ("Keyword", {"b": 1}, r"missing: a. It takes a \(required\), b."),
+        ("Nothing", {"b": 1, "a": 2}, r"unknown: a, b. It accepts no parameters."),
+        ("Positional", {"b": 1}, r"missing: a. It accepts a \(required\), b, c, d."),
+        ("Keyword", {"b": 1}, r"missing: a. It accepts a \(required\), b."),
         ("Keyword", {"a": 1, "self": 1}, r"unknown: self."),
         ("This", {"this": 1}, r"unknown: this."),
-        ("Single", {"x": 1}, r"missing: url; unknown: x. It takes url \(required\), more."),
+        ("Single", {"x": 1}, r"missing: url; unknown: x. It accepts url \(required\), more."),
         ("WithMeta", {}, r"missing: url."),
     ],
 )

@@ -149,7 +149,7 @@ def test_every_part_is_tested_as_missing():
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
     tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
-    tested |= {"spiffproxy_command_line.py", "spiffproxy_call.py", "spiffproxy_new.py"}
+    tested |= {"spiffproxy_command_line.py", "spiffproxy_call.py", "spiffproxy_new.py", "spiffproxy_results.py"}
     assert set(PARTS) == tested
 
 

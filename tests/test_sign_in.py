@@ -927,7 +927,9 @@ def test_a_token_endpoint_that_breaks_off_or_knows_no_end(make_proxy, raw_server
 def test_an_authentication_that_raises(make_app, caplog):
     """Here for want of its account, which is in the config."""
     answer = begin(make_app(AUTH_REDIRECT_URLS=ARENA), status=500)
-    assert answer.json == error_reply("KeyError", "^'EXAMPLE_CLIENT_ID'$")
+    assert answer.json == error_reply(
+        "KeyError", "^EXAMPLE_CLIENT_ID is not set in the environment or the config file of the proxy$"
+    )
     assert "example/SignIn raised KeyError" in caplog.text
 
 

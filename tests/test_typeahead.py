@@ -104,10 +104,10 @@ TAKES = "    def __init__(self, prefix: str, limit: int): pass\n"
 @pytest.mark.parametrize(
     ("body", "status", "code", "words"),
     [
-        ("return None", 500, "invalid_response", "things/Find returned no valid result: it is no list of objects"),
-        ("return {'name': 'a'}", 500, "invalid_response", "it is no list of objects"),
-        ("return ['a']", 500, "invalid_response", "it is no list of objects"),
-        ("return [{'name': 'a'}, None]", 500, "invalid_response", "it is no list of objects"),
+        ("return None", 500, "invalid_response", "things/Find returned no valid result: it must be a list of objects"),
+        ("return {'name': 'a'}", 500, "invalid_response", "it must be a list of objects"),
+        ("return ['a']", 500, "invalid_response", "it must be a list of objects"),
+        ("return [{'name': 'a'}, None]", 500, "invalid_response", "it must be a list of objects"),
         ("return [{'name': {1}}]", 500, "invalid_response", "set is not JSON serializable"),
         ("return [{'name': float('nan')}]", 500, "invalid_response", "not JSON compliant"),
         ("raise LookupError('no such table')", 500, "LookupError", "^no such table$"),
