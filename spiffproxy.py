@@ -531,14 +531,6 @@ class Connector:
         has_failed = self.package in self.failures or f"{self.package}.{kind}" in self.failures
         return has_failed or (bool(modules) and all(module in self.failures for module in modules))
 
-    def describe_state(self) -> dict[str, Any]:
-        """Return what it offers, and what keeps it from offering more; nothing while it is still being imported."""
-        state: dict[str, Any] = {"name": self.name, "ok": not self.failures and not self.import_timed_out}
-        for kind, entries in self.entries.items():
-            state[kind] = [] if self.import_timed_out else [entry.id for entry in entries.values()]
-        faults = {"missing": self.missing_requirements, "failures": dict(self.failures)}
-        return {**state, **faults, "importing": self.import_timed_out}
-
     def _import(self) -> None:
         with self._record_failure(self.package):
             package = importlib.import_module(self.package)
@@ -1082,7 +1074,7 @@ ROUTES = {
     "v1/liveness": Route(READ, "show_liveness"),
     "v1/commands": Route(READ, "list_commands", guarded=True),
     "v1/auths": Route(READ, "list_auths", guarded=True),
-    "v1/status": Route(READ, "show_status", guarded=True),
+    "v1/status": Route(READ, "show_status", guarded=True, part="spiffproxy_status"),
     "v1/do/*/*": Route(EXECUTE, "execute_command", guarded=True),
     "v1/typeahead/*": Route(READ, "suggest", guarded=True, part="spiffproxy_typeahead"),
     # a browser follows these, and has no key
@@ -1123,8 +1115,9 @@ class Proxy:
         else:
             self.warnings = check_settings(self.settings)
         self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
-        self.started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.connections: Sized | None = None  # which the built-in server sets
+        self.upstreams: Any = None
+        self.started = time.time()
+        self.connections: Sized | None = None  # those of the built-in server
         self._first_request = threading.Lock()  # acquired once, at the first request of another server
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -1203,26 +1196,6 @@ class Proxy:
 
     def list_auths(self, *_: object) -> Response:
         return Response(200, self.connectors.list_entries("auths"))
-
-    def show_status(self, *_: object) -> Response:
-        return Response(200, encode_json(self.describe_state()))
-
-    def describe_state(self) -> dict[str, Any]:
-        """Import all connectors, and return what `/v1/status` and `list` report."""
-        self.connectors.load_all("commands")
-        connectors = [connector.describe_state() for connector in self.connectors]
-        upstreams: Any = getattr(self, "upstreams", None)
-        upstreams = upstreams.describe_state() if upstreams else []
-        allowed = self.settings.max_running_commands
-        return {
-            "ok": all(described["ok"] for described in [*connectors, *upstreams]),
-            "version": __version__,
-            "since": self.started_at,
-            "commands": {"running": allowed - self.slots._value, "allowed": allowed},
-            "connections": None if self.connections is None else len(self.connections),
-            "connectors": connectors,
-            "upstreams": upstreams,
-        }
 
     def execute_command(self, environ: WSGIEnvironment, command_id: str) -> Response:
         environ.get("spiffproxy.log", {})["command"] = command_id

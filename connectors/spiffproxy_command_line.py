@@ -115,7 +115,7 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
     """Print what the connectors offer and what is wrong with them, or with one; return 1 if anything is broken."""
     if arguments.verbose:
         import_part("spiffproxy_describe")  # if it is missing, nothing else is printed
-    state = proxy.describe_state()
+    state = import_part("spiffproxy_status").describe_state(proxy)
     names = [connector["name"] for connector in state["connectors"]]
     if name and name not in names:
         raise ProxyError(

@@ -73,7 +73,7 @@ def test_alone_it_lists_on_the_command_line(alone):
 
 def test_alone_it_says_which_part_a_request_needs(alone, start_server):
     server = start_server(*EXAMPLES, module=alone)
-    for path, part in ("auth/example/SignIn", "sign_in"), ("typeahead/cities", "typeahead"):
+    for path, part in ("auth/example/SignIn", "sign_in"), ("typeahead/cities", "typeahead"), ("status", "status"):
         answer = fetch(f"{server.url}/v1/{path}")
         assert answer == (501, error_reply("part_missing", is_missing(f"spiffproxy_{part}.py")))
 
@@ -149,7 +149,13 @@ def test_every_part_is_tested_as_missing():
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
     tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
-    tested |= {"spiffproxy_command_line.py", "spiffproxy_call.py", "spiffproxy_new.py", "spiffproxy_results.py"}
+    tested |= {
+        "spiffproxy_command_line.py",
+        "spiffproxy_call.py",
+        "spiffproxy_new.py",
+        "spiffproxy_results.py",
+        "spiffproxy_status.py",
+    }
     assert set(PARTS) == tested
 
 
