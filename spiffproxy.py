@@ -1630,7 +1630,7 @@ class Server:
                 import_part("spiffproxy_tls").start(connection, self.tls)
             connection.handle()
         except OSError as error:
-            logger.info("a client hung up, was too slow, or spoke no TLS: %s", type(error).__name__)
+            logger.info("a client disconnected, was too slow, or did not speak TLS: %s", type(error).__name__)
         except Exception as error:
             log_frames(error, "the server raised %s", type(error).__name__)
         finally:
@@ -1689,7 +1689,7 @@ def serve(proxy: Proxy) -> int:
         threading.Thread(target=target, daemon=True).start()
     first = os.read(signals, 1)
     threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()  # first: the log may be stuck
-    logger.info("stopping: what runs is answered, for at most %s s; another signal stops at once", STOP_SECONDS)
+    logger.info("stopping: running calls finish, within %s s; another signal stops at once", STOP_SECONDS)
     server.drain()
     logger.info("stopped")
     return 0
@@ -1711,13 +1711,13 @@ def force_exit(signals: int, first: bytes) -> None:
 def log_start(server: Server, proxy: Proxy) -> None:
     settings = proxy.settings
     logger.info(
-        "listening on %s://%s:%s; spiffproxy %s; connectors: %s; %s; at most %s commands run at once",
+        "listening on %s://%s:%s; spiffproxy %s; connectors: %s; API key: %s; commands at once: %s",
         "https" if server.tls else "http",
         f"[{server.host}]" if ":" in server.host else server.host,
         server.port,
         __version__,
         ", ".join(connector.name for connector in proxy.connectors) or "none",
-        "a key is asked for" if settings.api_keys else "no key is asked for",
+        "set" if settings.api_keys else "none",
         settings.max_running_commands,
     )
     if not settings.api_keys and not re.match(r"127\.|::1$", server.host):

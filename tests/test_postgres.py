@@ -197,7 +197,9 @@ def test_rows_come_and_go(call, sql):
 
 @pytest.mark.usefixtures("sql")
 def test_the_examples_of_the_readme(call):
-    examples = re.findall(r"^(\{.*\})  # (\w+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    examples = re.findall(
+        r"^(\{.*\})  # (\w+)$", (ROOT / "connectors" / "connector_postgres" / "README.md").read_text(), re.MULTILINE
+    )
     results = {}
     for schema, command in examples:
         arguments = [ast.literal_eval(schema)] if command == "DoSQL" else ["invoices", ast.literal_eval(schema)]
@@ -1143,7 +1145,7 @@ def test_a_connection_string_that_is_none(make_call, conninfo):
 
 def test_the_readme_has_every_code(app):
     for code in list_errors():
-        assert f"`{code}`" in (ROOT / "README.md").read_text(), code
+        assert f"`{code}`" in (ROOT / "connectors" / "connector_postgres" / "README.md").read_text(), code
 
 
 # --- time ---

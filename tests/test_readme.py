@@ -1,5 +1,6 @@
-"""The README: its examples run, and its table of settings is complete."""
+"""The READMEs: their examples run, and their tables of settings and of error codes are those of the code."""
 
+import inspect
 import json
 import os
 import re
@@ -10,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Sink
-from conftest import JSON, MODULE, ROOT, free_port
+from conftest import BUNDLED, JSON, MODULE, ROOT, find_commands
 
 README = (ROOT / "README.md").read_text()
+READMES = [ROOT / "README.md", *sorted((ROOT / "connectors").rglob("README.md"))]
+ALL = "\n".join(path.read_text() for path in READMES)
 
 
 def section(title):
@@ -22,17 +23,17 @@ def section(title):
 
 
 GUIDE = section("Write a connector")
-REST = README.replace(GUIDE, "")
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", REST, re.DOTALL)
+    """Return the blocks of a language in all READMEs but for those of the guide."""
+    return re.findall(rf"```{language}\n(.*?)```", ALL.replace(GUIDE, ""), re.DOTALL)
 
 
 def test_the_settings_are_those_of_the_code():
     sources = [MODULE, *(ROOT / "connectors").rglob("*.py")]
     named = {name for path in sources for name in re.findall(r"CONNECTOR_PROXY_[A-Z0-9_]+[A-Z]", path.read_text())}
-    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE)
+    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", ALL, re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert named == set(listed)
 
@@ -42,12 +43,61 @@ def test_the_error_codes_are_those_of_the_code():
     raised = {code for path in sources for code in re.findall(r'ProxyError\(\s*\w+, "([a-z_]+)"', path.read_text())}
     assert {"invalid_json", "too_busy", "token_refused"} <= raised
     for code in {*raised, "command_not_found"}:
-        assert f"`{code}`" in README, code
+        assert f"`{code}`" in ALL, code
+
+
+def codes_of(text):
+    """Return the codes in the first column of the tables of errors."""
+    codes = set()
+    for table in re.findall(r"^\| `error_code` \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE):
+        for row in table.splitlines():
+            codes |= set(re.findall(r"`(\w+(?:<status>)?)`", row.split("|")[1].partition(", such as")[0]))
+    return codes
+
+
+@pytest.mark.parametrize("connector", BUNDLED)
+def test_the_codes_of_a_connector_are_those_that_its_commands_declare(connector):
+    """Those that connectors share stand in the README of connectors."""
+    declared = {code for command in find_commands(connector).values() for code in getattr(command, "errors", {})}
+    listed = codes_of((ROOT / "connectors" / connector / "README.md").read_text())
+    shared = codes_of((ROOT / "connectors" / "README.md").read_text())
+    assert listed <= declared
+    assert declared <= listed | (shared if connector not in ("connector_smtp", "connector_postgres") else set())
+
+
+@pytest.mark.parametrize("connector", BUNDLED)
+def test_a_readme_of_a_connector_names_its_commands_and_parameters(connector):
+    text = (ROOT / "connectors" / connector / "README.md").read_text()
+    for name, command in find_commands(connector).items():
+        assert f"{name}`" in text, name
+        for parameter in inspect.signature(command).parameters:
+            assert f"`{parameter}`" in text, (name, parameter)
+
+
+def test_the_links_lead_to_files_and_headings():
+    for path in READMES:
+        for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+            if "://" not in target:
+                name, _, heading = target.partition("#")
+                file = path.parent / name if name else path
+                headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE) if heading else []
+                slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings]
+                assert not heading or heading in slugs, (path, target)
+
+
+def test_the_readmes_are_short_enough_to_be_read():
+    assert len(README.splitlines()) <= 350
+    for path in READMES[1:]:
+        assert len(path.read_text().splitlines()) <= 350, path
+
+
+def test_python_is_called_by_the_name_that_debian_has():
+    assert not re.search(r"^\$? ?python |\"python\"|`python ", ALL, re.MULTILINE)
 
 
 def test_the_connector_of_the_first_page(make_app, tmp_path):
     """Is listed as the README says."""
-    source, (listed,) = blocks("python")[0], blocks("json")
+    source, listed = blocks("python")[0], blocks("json")[0]
     commands = tmp_path / "connector_greetings" / "commands"
     commands.mkdir(parents=True)
     for folder in commands, commands.parent:
@@ -55,7 +105,8 @@ def test_the_connector_of_the_first_page(make_app, tmp_path):
     (commands / "greet.py").write_text(source)
     app = make_app(tmp_path)
     assert json.loads(listed) in app.get("/v1/commands").json
-    assert app.post_json("/v1/do/greetings/Greet", {"name": "you"}).json == {"text": "Hello, you!"}
+    answer = app.post_json("/v1/do/greetings/Greet", {"name": "you"}).json
+    assert answer["command_response"]["body"] == {"text": "Hello, you!"}
 
 
 def test_the_authentication_and_the_typeahead(make_app, tmp_path):
@@ -76,22 +127,11 @@ def test_the_authentication_and_the_typeahead(make_app, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-def test_the_calls_answer_what_the_readme_shows(example_server):
-    """Each command line that the README gives an answer to."""
-    mail = Controller(Sink(), "127.0.0.1", free_port())
-    mail.start()
-    try:
-        shown = re.findall(r"^\$ (curl .*)\n(.+)$", "\n".join(blocks("console")), re.MULTILINE)
-        assert len(shown) == 3
-        for command, answer in shown:
-            command, answer = (
-                text.replace("7004", str(example_server.port)).replace("8025", str(mail.port))
-                for text in (command, answer)
-            )
-            ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
-            assert ended.stdout == answer
-    finally:
-        mail.stop()
+def test_the_call_answers_what_the_readme_shows(example_server):
+    ((command, answer),) = re.findall(r"^\$ (curl .*)\n(.+)$", README, re.MULTILINE)
+    command, answer = (text.replace("7004", str(example_server.port)) for text in (command, answer))
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    assert ended.stdout == answer
 
 
 def test_the_guide(start_server, upstream, tmp_path):
@@ -99,7 +139,7 @@ def test_the_guide(start_server, upstream, tmp_path):
     for name in "spiffproxy.py", "connectors":
         (tmp_path / name).symlink_to(ROOT / name)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
-    replaced = {"python ": f"'{sys.executable}' ", "8080": str(urlsplit(upstream.url).port)}
+    replaced = {"python3 ": f"'{sys.executable}' ", "8080": str(urlsplit(upstream.url).port)}
     upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
     ran = 0
     for before, language, text in re.findall(r"(.*?)```(\w+)\n(.*?)```", GUIDE, re.DOTALL):
@@ -110,7 +150,7 @@ def test_the_guide(start_server, upstream, tmp_path):
             ran += 1
             if command.startswith("export "):
                 environ.update([command[len("export ") :].split("=")])
-            elif command == "python spiffproxy.py --connectors my":
+            elif command == "python3 spiffproxy.py --connectors my":
                 server = start_server("--connectors", "my", module=tmp_path / "spiffproxy.py", cwd=tmp_path, **environ)
                 replaced["7004"] = str(server.port)
                 assert server.first_line.endswith(shown.lstrip("… ").replace("7004", str(server.port)))
@@ -121,7 +161,7 @@ def test_the_guide(start_server, upstream, tmp_path):
                 ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, **options)
                 assert ended.returncode == 0, ended.stderr
                 assert ended.stdout.strip() == shown.strip() or not shown
-    assert ran == 10
+    assert ran == 7
     (request,) = upstream.requests
     assert (request.path, request.headers["Authorization"]) == ("/tickets/7", "Bearer s3cret")
 
@@ -132,7 +172,7 @@ def test_the_lines_for_docker_compose(example_server):
     names = services["spiffproxy"]["environment"]
     assert set(names) <= set(re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE))
     kind, python, *arguments = services["spiffproxy"]["healthcheck"]["test"]
-    assert (kind, python) == ("CMD", "python")
+    assert (kind, python) == ("CMD", "python3")
     arguments = [argument.replace("7004", str(example_server.port)) for argument in arguments]
     subprocess.run([sys.executable, *arguments], check=True, timeout=30)
 
@@ -151,9 +191,23 @@ def test_the_messages_of_the_troubleshooting_are_those_of_the_code():
         assert message in source, message
 
 
-def test_the_command_lines_run(example_server):
-    shown = re.findall(r"^\$ python (spiffproxy.py (?:list|call).*)$", "\n".join(blocks("console")), re.MULTILINE)
-    assert len(shown) == 2
-    for command in shown:
-        line = f"{sys.executable} {command.replace('7004', str(example_server.port))}"
-        subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, capture_output=True, timeout=30)
+def test_the_systemd_unit_is_valid(tmp_path):
+    """As systemd reads it; it names settings that there are."""
+    unit = blocks("ini")[0]
+    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE)
+    assert set(re.findall(r"^Environment=(\w+)=", unit, re.MULTILINE)) <= set(listed)
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "spiffproxy.service").write_text(unit.replace("/opt/spiffproxy/spiffproxy.py", str(MODULE)))
+        command = ["systemd-analyze", "verify", str(tmp_path / "spiffproxy.service")]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert "spiffproxy.service" not in ended.stderr
+
+
+def test_the_deployment_for_kubernetes():
+    (deployment,) = (block for block in map(yaml.safe_load, blocks("yaml")) if block.get("kind") == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert deployment["spec"]["selector"]["matchLabels"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/liveness", "port": 7004}
+    listed = re.findall(r"^\| `(CONNECTOR_PROXY_[A-Z0-9_]+)`", README, re.MULTILINE)
+    assert {variable["name"] for variable in container["env"]} <= set(listed)

@@ -129,7 +129,7 @@ def test_half_a_head_is_no_request(start_server):
     assert exchange(server, b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n") == b""
     assert exchange(server, b"GET /liveness HTTP/1.1\r\nHost: x\r\nX") == b""
     assert exchange(server, b"") == b""
-    assert server.stop(2)[1].count("hung up, was too slow, or spoke no TLS: ConnectionAbortedError\n") == 2
+    assert server.stop(2)[1].count("disconnected, was too slow, or did not speak TLS: ConnectionAbortedError\n") == 2
 
 
 def test_a_head_is_bounded(start_server):
@@ -251,7 +251,7 @@ def test_those_who_speak_no_tls_harm_nobody(start_server, authority, certificate
             connection.sendall(HEAD + b"\r\n")
             assert read_answer(connection)[0] == 200
     _, log = server.stop(1)
-    assert re.search("INFO a client hung up, was too slow, or spoke no TLS: SSLError\n", log)
+    assert re.search("INFO a client disconnected, was too slow, or did not speak TLS: SSLError\n", log)
     assert "Traceback" not in log
 
 
@@ -299,13 +299,13 @@ def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfi
 def test_the_first_line_says_where_and_what(start_server):
     server = start_server(*EXAMPLES)
     assert f"listening on http://127.0.0.1:{server.port}; " in server.first_line
-    assert "; at most 64 commands run at once\n" in server.first_line
+    assert "; commands at once: 64\n" in server.first_line
     assert (
         "connectors: bamboohr, broken, coingecko, example, exits, half, hollow, http, postgres, s3, smtp, xero; "
         in server.first_line
     )
-    assert "no key is asked for" in server.first_line
-    assert "a key is asked for" in start_server(CONNECTOR_PROXY_API_KEY="k").first_line
+    assert "API key: none;" in server.first_line
+    assert "API key: set;" in start_server(CONNECTOR_PROXY_API_KEY="k").first_line
 
 
 @pytest.mark.parametrize(
@@ -541,7 +541,7 @@ def test_a_connection_that_is_reset_before_it_says_anything_is_one_short_line(st
     with socket.create_connection((server.host, server.port), timeout=10) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
     _, log = server.stop(1)
-    assert re.search(r"INFO a client hung up, was too slow, or spoke no TLS: ConnectionResetError\n", log)
+    assert re.search(r"INFO a client disconnected, was too slow, or did not speak TLS: ConnectionResetError\n", log)
     assert log.count("\n") == 2 + len(GOODBYE)
 
 

@@ -308,7 +308,7 @@ def test_a_client_that_is_gone_when_its_answer_comes_is_one_line(start_server):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
     _, log = server.stop(2)
     assert re.search(r" POST /v1/do/example/Wait 200 2 \d+\.\d ms 127.0.0.1 example/Wait undelivered:\w+\n", log)
-    assert "hung up" not in log
+    assert "disconnected" not in log
 
 
 def is_refused(server):

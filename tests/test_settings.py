@@ -286,7 +286,8 @@ def test_a_misspelled_variable_is_in_the_log(start_server):
 
 
 def test_the_settings_are_those_of_the_readme():
-    listed = re.findall(r"^\| `CONNECTOR_PROXY_([A-Z0-9_]+)`", (ROOT / "README.md").read_text(), re.MULTILINE)
+    readmes = (ROOT / "README.md").read_text() + (ROOT / "connectors" / "README.md").read_text()
+    listed = re.findall(r"^\| `CONNECTOR_PROXY_([A-Z0-9_]+)`", readmes, re.MULTILINE)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "connectors")
         assert sorted(listed) == importlib.import_module("spiffproxy_settings").SETTING_NAMES
