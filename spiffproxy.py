@@ -147,13 +147,10 @@ def refuse_constant(name: str) -> None:
 decode_json = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 
-JSON_TYPES = {type(None): "null", str: "a string", bool: "true or false", int: "a number", float: "a number"}
-JSON_TYPES.update({list: "a list", tuple: "a list", dict: "an object"})
-
-
 def json_type(value: Any) -> str:
-    """Return what a value is in JSON, for a message."""
-    return JSON_TYPES.get(type(value), f"of Python's type {type(value).__name__}")
+    """Return what a value is in JSON, for a message; else its type in Python."""
+    names = {"NoneType": "null", "str": "a string", "int": "a number", "list": "a list", "tuple": "a list"}
+    return names.get(type(value).__name__, f"of type {type(value).__name__}")
 
 
 def response_from_error(error: ProxyError) -> Response:
@@ -222,20 +219,6 @@ SECRET_SETTINGS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "C
 OFF, ON = ["off", "0", "false", "no"], ["on", "1", "true", "yes"]
 
 
-class Config(dict[str, Any]):
-    """What commands see of the environment and the config file."""
-
-    def __missing__(self, name: str) -> Any:
-        raise KeyError(UnsetName(name))
-
-
-class UnsetName(str):
-    """The name of a variable that is not set. A KeyError shows the `repr` of what it is raised with."""
-
-    def __repr__(self) -> str:
-        return f"{self} is not set in the environment or the config file of the proxy"
-
-
 class Settings:
     """The settings in the environment and the config file; the environment overrides. Raises `SettingError`."""
 
@@ -245,8 +228,7 @@ class Settings:
         path = read_string(variables, "CONNECTOR_PROXY_CONFIG")
         from_file = import_part("spiffproxy_settings").read_config_file(path) if path else {}
         values = {**from_file, **variables}
-        config = {name: value for name, value in values.items() if name not in SECRET_SETTINGS}
-        self.config = types.MappingProxyType(Config(config))
+        self.config = types.MappingProxyType({name: values[name] for name in values if name not in SECRET_SETTINGS})
         self.host = read_string(values, "CONNECTOR_PROXY_HOST", "127.0.0.1")
         if str(values.get("CONNECTOR_PROXY_PORT")).startswith("tcp://"):
             del values["CONNECTOR_PROXY_PORT"]  # Kubernetes sets it in pods beside a service named connector-proxy
@@ -260,8 +242,6 @@ class Settings:
         self.connector_folders = read_folders(values)
         self.certfile = read_string(values, "CONNECTOR_PROXY_CERTFILE")
         self.keyfile = read_string(values, "CONNECTOR_PROXY_KEYFILE")
-        if self.keyfile and not self.certfile:
-            raise SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both")
         self.log_format = read_choice(values, "CONNECTOR_PROXY_LOG_FORMAT", ["text", "json"])
         self.public_url = read_string(values, "CONNECTOR_PROXY_PUBLIC_URL").rstrip("/")
         self.secret_key = read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
@@ -1109,11 +1089,11 @@ class Proxy:
         self.connectors = Connectors(self.settings.connector_folders)
         self.warnings: list[str] = []
         try:
-            check_settings = import_part("spiffproxy_settings").check_settings
+            complete_settings = import_part("spiffproxy_settings").complete_settings
         except ProxyError:  # copied alone, without connectors that have settings
             pass
         else:
-            self.warnings = check_settings(self.settings)
+            self.warnings = complete_settings(self.settings)
         self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
         self.upstreams: Any = None
         self.started = time.time()
@@ -1231,26 +1211,17 @@ def __getattr__(name: str) -> Any:
 # --- The log ------------------------------------------------------------------------------------------------------
 
 
-class LineHandler(logging.Handler):
-    """Writes each record of `logging` as one line."""
-
-    log_format = "text"
-
-    def emit(self, record: logging.LogRecord) -> None:
-        write_line(self.log_format, record.created, record.levelname, self.format(record))
-
-
-def start_log(log_format: str) -> None:
-    """Log to stderr, the proxy's own lines with a logger that no connector reaches when it configures `logging`."""
-    global logger
-    handler = LineHandler()
-    handler.log_format = log_format
-    handler.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logger = logging.Logger("spiffproxy", logging.INFO)
-    logger.manager = logging.Manager(logger)  # type: ignore[arg-type] # where logging.disable() would be noted
-    logger.addHandler(handler)
+def start_log(log_format: str) -> Callable[[dict[str, Any]], None]:
+    """Log to stderr, and return the function that logs a request of the built-in server."""
     threading.excepthook = sys.unraisablehook = log_unhandled
+    try:
+        start: Callable[[str], Callable[[dict[str, Any]], None]] = import_part("spiffproxy_log").start
+    except ProxyError:
+        if log_format != "text":
+            raise
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        return lambda fields: logger.info("%s", " ".join(str(value) for value in quote_fields(fields).values()))
+    return start(log_format)
 
 
 def log_unhandled(failure: Any) -> None:
@@ -1259,37 +1230,13 @@ def log_unhandled(failure: Any) -> None:
         log_frames(failure.exc_value, "a thread or an object raised %s", failure.exc_type.__name__)
 
 
-def log_request(log_format: str, fields: dict[str, Any]) -> None:
-    """Write the line of a request of the built-in server. A record of `logging` would cost 25 µs."""
-    quoted = {name: quote_for_log(value) if isinstance(value, str) else value for name, value in fields.items()}
-    words = [f"{value} ms" if name == "milliseconds" else str(value) for name, value in quoted.items()]
-    write_line(log_format, time.time(), "INFO", " ".join(words), quoted)
-
-
-def write_line(log_format: str, time_of_line: float, level: str, message: str, fields: Any = None) -> None:
-    """Write a line to stderr as a whole, as text, or as a JSON object of the fields instead of the message."""
-    milliseconds = int(time_of_line % 1 * 1000)
-    if log_format == "json":
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_of_line))
-        line = json.dumps({"time": f"{when}.{milliseconds:03}Z", "level": level, **(fields or {"message": message})})
-    else:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_of_line))
-        line = f"{when},{milliseconds:03} {level} {message}"
-    data = f"{line}\n".encode("utf-8", "backslashreplace")
-    with write_lock, suppress(OSError):  # nobody reads it any more
-        while data:
-            try:
-                data = data[os.write(2, data) :]
-            except BlockingIOError:  # somebody has made it non-blocking, and it is full
-                select.select([], [2], [])
-
-
-write_lock = threading.Lock()
-
-
-def quote_for_log(text: str) -> str:
-    """Percent-encode what could forge another line, or another field of this one."""
-    return quote(text[:500], safe="/%:@!$&'()*+,;=~", errors="replace")
+def quote_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Percent-encode what could forge another line of the log, or another field of this one."""
+    safe = "/%:@!$&'()*+,;=~"
+    return {
+        name: quote(value[:500], safe, errors="replace") if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 # --- The built-in server: one connection --------------------------------------------------------------------------
@@ -1473,7 +1420,7 @@ class Connection:
             "milliseconds": round((time.perf_counter() - self.started) * 1000, 1),
             "client": self.client,
         }
-        log_request(self.server.log_format, {**fields, **self.log})
+        self.server.log_request({**fields, **self.log})
 
     def close(self) -> None:
         """End the connection, also for a child process that holds it."""
@@ -1503,15 +1450,15 @@ class Server:
     `TURN_SECONDS`. A thread without the turn finishes its connection and waits for the turn, for a while.
     """
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, log_request: Callable[[dict[str, Any]], None]) -> None:
         settings = proxy.settings
         self.proxy = proxy
+        self.log_request = log_request
         self.tls: ssl.SSLContext | None = None
         if settings.certfile:
             self.tls = import_part("spiffproxy_tls").load_certificate(settings.certfile, settings.keyfile)
         self._listener = open_listener(settings.host, settings.port)
         self.host, self.port = self._listener.getsockname()[:2]
-        self.log_format = settings.log_format
         self._connections: dict[Connection, None] = {}  # in the order in which they were accepted
         proxy.connections = self._connections
         self.is_stopping = False  # nothing more is accepted than what the kernel has accepted already
@@ -1607,8 +1554,6 @@ class Server:
 
     def abandon(self) -> None:
         """In a child process that a command forks: hold neither the port nor the connections, and no lock."""
-        global write_lock
-        write_lock = threading.Lock()
         self._lock = threading.Lock()
         self.is_stopping = True
         self._left_to_accept = 0
@@ -1672,10 +1617,8 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(proxy: Proxy) -> int:
+def serve(proxy: Proxy, log_request: Callable[[dict[str, Any]], None]) -> int:
     """Serve until a signal comes, finish the running calls, and return the exit status."""
-    if proxy.settings.log_format == "json":
-        import_part("spiffproxy_json_log").capture_output()
     signals, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)  # a handler in Python runs only when the main thread wakes
@@ -1683,7 +1626,7 @@ def serve(proxy: Proxy) -> int:
         number = getattr(signal, name, signal.SIGTERM)  # Windows has no SIGHUP
         if name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN:  # which nohup has it ignore
             signal.signal(number, lambda *_: None)
-    server = Server(proxy)
+    server = Server(proxy, log_request)
     log_start(server, proxy)
     for target in (server.accept_and_handle, server.watch):
         threading.Thread(target=target, daemon=True).start()
@@ -1727,17 +1670,8 @@ def log_start(server: Server, proxy: Proxy) -> None:
 
 # --- The command line ---------------------------------------------------------------------------------------------
 
-# the options that stand for settings, such as CONNECTOR_PROXY_HOST: what the value is, and the help
-OPTIONS = {
-    "--connectors": ("FOLDER", "a folder of connectors; may be given several times"),
-    "--config": ("FILE", "a Python file; commands see its upper-case names"),
-    "--host": ("ADDRESS", "serve: the address to listen on, 127.0.0.1 unless set"),
-    "--port": ("NUMBER", "serve: the port, 7004 unless set; 0 lets the system choose"),
-    "--threads": ("NUMBER", "serve: how many commands may run at once, 64 unless set"),
-    "--certfile": ("FILE", "serve: the certificate chain for HTTPS, in PEM format"),
-    "--keyfile": ("FILE", "serve: the key of the certificate, if it is in another file"),
-    "--log-format": ("FORMAT", "serve: text, or json for one object a line; text unless set"),
-}
+# the options that stand for settings: --host for CONNECTOR_PROXY_HOST
+OPTIONS = ["--connectors", "--config", "--host", "--port", "--threads", "--certfile", "--keyfile", "--log-format"]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -1785,44 +1719,30 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     """Parse options and arguments in any order; raise SettingError. An option has the name of its setting."""
     import argparse
 
-    parser = argparse.ArgumentParser(
-        prog="spiffproxy",
-        usage="%(prog)s [SUBCOMMAND] [ARGUMENT ...] [OPTION ...]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("-h", "--help", action="store_true", help="print this; call CONNECTOR/COMMAND: describe it")
-    parser.add_argument("--version", action="version", version=__version__, help="print the version")
-    for flag, (metavar, text) in OPTIONS.items():
-        setting = setting_of(flag)
-        action = "append" if flag == "--connectors" else "store"
-        parser.add_argument(flag, metavar=metavar, dest=setting, action=action, help=f"{text} ({setting})")
-    parser.add_argument("--verbose", action="store_true", help="list: with descriptions, schemas and errors")
-    parser.add_argument("--json", action="store_true", help="list: as JSON, as GET /v1/status returns it")
-    parser.add_argument("--call", metavar="WORD", nargs="+", help="check: call CONNECTOR/COMMAND name=TEXT, too")
+    parser = argparse.ArgumentParser("spiffproxy", "%(prog)s [SUBCOMMAND] [ARGUMENT ...] [OPTION ...]", add_help=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="version", version=__version__)
+    for flag in OPTIONS:
+        parser.add_argument(flag, dest=setting_of(flag), action="append" if flag == "--connectors" else "store")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--call", nargs="+")
     arguments, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
-        flags = [*OPTIONS, "--help", "--version", "--verbose", "--json", "--call"]
-        raise SettingError(f"{unknown[0]} is not an option{suggest_name(unknown[0], flags) or '; --help lists them'}")
+        suggestion = suggest_name(unknown[0], [*OPTIONS, "--help", "--version", "--verbose", "--json", "--call"])
+        raise SettingError(f"{unknown[0]} is not an option{suggestion or '; --help lists them'}")
     folders = arguments.CONNECTOR_PROXY_CONNECTORS
     if folders:
         arguments.CONNECTOR_PROXY_CONNECTORS = os.pathsep.join(folders)
-    if arguments.help:
-        with suppress(ProxyError):
-            parser.description = import_part("spiffproxy_command_line").HELP
-        arguments.help = parser.format_help()
     return arguments
 
 
 def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], out: typing.TextIO) -> int:
-    if arguments.help and (arguments.words[:1] != ["call"] or len(arguments.words) == 1):
-        print(arguments.help, end="", file=out)
-        return 0
-    if arguments.words in ([], ["serve"]) and not (arguments.verbose or arguments.json or arguments.call):
+    is_serve = arguments.words in ([], ["serve"])
+    if is_serve and not (arguments.help or arguments.verbose or arguments.json or arguments.call):
         proxy = Proxy(environ)
-        start_log(proxy.settings.log_format)
-        return serve(proxy)
+        return serve(proxy, start_log(proxy.settings.log_format))
     try:
         part = import_part("spiffproxy_command_line")
     except ProxyError:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 HELP = """\
+usage: spiffproxy [SUBCOMMAND] [ARGUMENT ...] [OPTION ...]
+
 A connector proxy for SpiffArena. Its subcommands, each with an example:
 
   serve   serve the connectors over HTTP; this is the default
@@ -50,7 +52,24 @@ A connector proxy for SpiffArena. Its subcommands, each with an example:
             python3 spiffproxy.py new greetings/Greet --connectors my
   pack    pack the proxy and its connectors into one file: .pyz, or .zip for AWS Lambda
             python3 spiffproxy.py pack dist/spiffproxy.pyz
+
+Options, which override the environment (CONNECTOR_PROXY_HOST and so on):
+
+  --connectors FOLDER   a folder of connectors; may be given several times
+  --config FILE         a Python file; commands see its upper-case names
+  --host ADDRESS        serve: the address to listen on, 127.0.0.1 unless set
+  --port NUMBER         serve: the port, 7004 unless set; 0 lets the system choose
+  --threads NUMBER      serve: how many commands may run at once, 64 unless set
+  --certfile FILE       serve: the certificate chain for HTTPS, in PEM format
+  --keyfile FILE        serve: the key of the certificate, if it is in another file
+  --log-format FORMAT   serve: text, or json for one object a line; text unless set
+  --verbose             list: with descriptions, schemas and errors
+  --json                list: as JSON, as GET /v1/status returns it
+  --call WORD ...       check: also call a command: --call CONNECTOR/COMMAND name=TEXT
+  --help, --version
 """
+# the options that only one subcommand has
+OWNERS = dict.fromkeys(OPTIONS[2:], "serve") | {"--verbose": "list", "--json": "list", "--call": "check"}
 # the arguments of the subcommands, and the least and the greatest number of them
 SUBCOMMANDS = {
     "serve": ("", 0, 0),
@@ -68,6 +87,9 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
     Raises `SettingError` for a wrong argument, or `ProxyError`.
     """
     subcommand, *words = arguments.words or ["serve"]
+    if arguments.help and not (subcommand == "call" and words):
+        print(HELP, end="", file=out)
+        return 0
     check_arguments(arguments, subcommand, words)
     if subcommand == "new":  # it makes the folder of --connectors
         return import_part("spiffproxy_new").print_new(words[0], arguments.CONNECTOR_PROXY_CONNECTORS, out)
@@ -93,15 +115,10 @@ def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[
     if subcommand not in SUBCOMMANDS:
         message = f"{subcommand!r} is not a subcommand; {list_available(SUBCOMMANDS)}"
         raise SettingError(message + suggest_name(subcommand, SUBCOMMANDS))
-    owners = {"--verbose": "list", "--json": "list", "--call": "check"}
-    used = [flag for flag in owners if getattr(arguments, flag[2:])]
-    for flag, (_, text) in OPTIONS.items():
-        if text.startswith("serve: ") and getattr(arguments, setting_of(flag)) is not None:
-            owners[flag] = "serve"
-            used.append(flag)
-    for flag in used:
-        if owners[flag] != subcommand:
-            raise SettingError(f"{flag} is an option of {owners[flag]}, not of {subcommand}")
+    for flag, owner in OWNERS.items():
+        name = setting_of(flag) if flag in OPTIONS else flag[2:]
+        if owner != subcommand and getattr(arguments, name):
+            raise SettingError(f"{flag} is an option of {owner}, not of {subcommand}")
     usage, least, most = SUBCOMMANDS[subcommand]
     if not least <= len(words) <= most:
         usage = f"{subcommand} {usage}".strip()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -50,9 +51,29 @@ SETTING_NAMES = [
 ]
 
 
-def check_settings(settings: Settings) -> list[str]:
-    """Raise SettingError for a setting that cannot be used; return warnings of variables that may be misspelled."""
+class Config(dict[str, Any]):
+    """What commands see of the environment and the config file."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(UnsetName(name))
+
+
+class UnsetName(str):
+    """The name of a variable that is not set. A KeyError shows the `repr` of what it is raised with."""
+
+    def __repr__(self) -> str:
+        return f"{self} is not set in the environment or the config file of the proxy"
+
+
+def complete_settings(settings: Settings) -> list[str]:
+    """Raise SettingError for a setting that cannot be used; return warnings of variables that may be misspelled.
+
+    `settings.config` becomes a mapping that says of a name that it is not set.
+    """
     values = settings.config
+    settings.config = MappingProxyType(Config(values))
+    if settings.keyfile and not settings.certfile:
+        raise SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS needs both")
     check_api_keys(settings.api_keys)
     check_connector_folders(settings.connector_folders)
     check_by_ending(values)

@@ -177,13 +177,13 @@ def test_a_log_that_is_stuck_does_not_keep_it_from_stopping():
 def test_a_process_that_a_command_forks_can_log(start_server, write_connector, tmp_path):
     """Though another thread writes a line at that moment."""
     source = """
-import os, threading, spiffproxy
+import os, threading, spiffproxy, spiffproxy_log
 class Fork:
     def execute(self, *_):
         written = threading.Event()
         has_lock = threading.Event()
         def write():
-            with spiffproxy.write_lock:
+            with spiffproxy_log.write_lock:
                 has_lock.set()
                 written.wait()
         threading.Thread(target=write).start()

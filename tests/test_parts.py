@@ -88,7 +88,7 @@ def test_alone_it_says_which_part_a_request_needs(alone, start_server):
         (["pack", "x.pyz"], "spiffproxy_pack.py"),
         (["list", "--verbose"], "spiffproxy_describe.py"),
         (["--certfile", "x.pem"], "spiffproxy_tls.py"),
-        (["--log-format", "json"], "spiffproxy_json_log.py"),
+        (["--log-format", "json"], "spiffproxy_log.py"),
         (["list", "--config", "x.py"], "spiffproxy_settings.py"),
     ],
     ids=" ".join,
@@ -147,7 +147,7 @@ def test_a_part_that_is_broken_is_not_called_missing(copy_module):
 def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
-    tested |= {"spiffproxy_json_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
+    tested |= {"spiffproxy_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
     tested |= {
         "spiffproxy_command_line.py",

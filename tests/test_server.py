@@ -277,7 +277,7 @@ def encrypt_key(path):
         ("cert.pem", "cert.pem", "--keyfile: .*cert.pem has no private key; it needs one in PEM form"),
         ("damaged.pem", "key.pem", "--certfile, --keyfile: a file is damaged: "),
         ("cert.pem", "locked.pem", "locked.pem is encrypted; give a key without a password"),
-        (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not; HTTPS takes both"),
+        (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not; HTTPS needs both"),
     ],
 )
 def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfile, words):
