@@ -344,6 +344,8 @@ class Entry:
         self.parameters: list[Parameter] = []
         self.takes_kwargs = False
         self.may_be_slow = True  # until it has run quickly
+        # the sentences of a class that knows what it needs and is not installed; others need nothing
+        self.find_missing_requirements: Callable[[], list[str]] = getattr(cls, "find_missing_requirements", list)
         for signature in constructor_parameters(cls):
             if signature.kind is signature.VAR_KEYWORD:
                 self.takes_kwargs = True
@@ -528,7 +530,8 @@ class Connector:
         """Import the modules of a subpackage, and add the classes that have its method."""
         with self._record_failure(f"{self.package}.{kind}"):
             subpackage = importlib.import_module(f"{self.package}.{kind}")
-            for name, _ in list_submodules(subpackage):
+            programs = find_programs(subpackage)
+            for name in [name for name, _ in list_submodules(subpackage) if name not in programs]:
                 module_name = f"{subpackage.__name__}.{name}"
                 self.modules[kind].append(module_name)
                 with self._record_failure(module_name):
@@ -563,6 +566,17 @@ def is_installed(module: str) -> bool:
 def list_submodules(package: types.ModuleType) -> list[tuple[str, bool]]:
     """Return the names of a package's modules, sorted, each with whether it is a package."""
     return sorted((module.name, module.ispkg) for module in pkgutil.iter_modules(package.__path__))
+
+
+def find_programs(package: types.ModuleType) -> set[str]:
+    """Return the modules in a package that its commands execute as programs: to import one would execute it, too."""
+    sources = []
+    for path in (path for folder in package.__path__ for path in Path(folder).glob("*.py")):
+        with suppress(OSError):  # importing it says what is wrong
+            sources.append(path.read_text("utf-8", "replace"))
+    if not any("spiffproxy_program" in source for source in sources):
+        return set()
+    return set(import_part("spiffproxy_program").find_programs(sources))
 
 
 def find_classes(module: types.ModuleType) -> list[type]:
@@ -600,8 +614,9 @@ class Connectors:
     def load_entry(self, kind: str, entry_id: str) -> Entry:
         """Return an entry whose requirements are installed; raise ProxyError as `find_entry`, or 503."""
         connector, entry = self.find_entry(kind, entry_id)
-        if connector.missing_requirements:
-            raise ProxyError(503, "connector_unavailable", "; ".join(connector.missing_requirements))
+        missing = connector.missing_requirements + entry.find_missing_requirements()
+        if missing:
+            raise ProxyError(503, "connector_unavailable", "; ".join(missing))
         return entry
 
     def find_entry(self, kind: str, entry_id: str) -> tuple[Connector, Entry]:
@@ -1638,6 +1653,9 @@ def serve(proxy: Proxy, log_request: Callable[[dict[str, Any]], None]) -> int:
     return 0
 
 
+forced_exit_hooks: list[Callable[[], None]] = []  # of parts whose work must not go on without this process
+
+
 def force_exit(signals: int, first: bytes) -> None:
     """End the process at a second signal, or in the end. The same one within a second was sent to the group as well."""
     started = time.monotonic()
@@ -1648,6 +1666,8 @@ def force_exit(signals: int, first: bytes) -> None:
     with suppress(RuntimeError):  # from 3.12 on, no thread starts while the interpreter ends
         message.start()
         message.join(1)  # the log may be stuck
+    for hook in forced_exit_hooks:
+        hook()
     os._exit(1)
 
 

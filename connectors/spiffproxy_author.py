@@ -48,7 +48,8 @@ def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) ->
             faults.append(f"{connector.package}: offers nothing; write a class with {SIGNATURE} in its folder commands")
     if call:
         faults += check_call(proxy, call)
-    missing = [text for connector in checked for text in connector.missing_requirements]
+    list_missing = import_part("spiffproxy_status").list_missing
+    missing = [text for connector in checked for text in list_missing(connector)]
     counts = []
     for kind, noun in NOUNS.items():
         count = sum(len(connector.entries[kind]) for connector in checked)

@@ -43,5 +43,11 @@ def describe_connector(connector: Connector) -> dict[str, Any]:
     state: dict[str, Any] = {"name": connector.name, "ok": not connector.failures and not is_late}
     for kind, entries in connector.entries.items():
         state[kind] = [] if is_late else [entry.id for entry in entries.values()]
-    faults = {"missing": connector.missing_requirements, "failures": dict(connector.failures)}
+    faults = {"missing": list_missing(connector), "failures": dict(connector.failures)}
     return {**state, **faults, "importing": is_late}
+
+
+def list_missing(connector: Connector) -> list[str]:
+    """Return what is not installed, and the connector or one of its entries needs."""
+    entries = [entry for entries in connector.entries.values() for entry in list(entries.values())]
+    return connector.missing_requirements + [line for entry in entries for line in entry.find_missing_requirements()]
