@@ -126,6 +126,54 @@ def bench_calls():
     print(f"(the bare function: {results['bare']:.1f} µs for {len(body)} bytes)")
 
 
+PROGRAM = """
+from spiffproxy_program import ProgramCommand
+class {name}(ProgramCommand):
+    program = {program!r}
+    def __init__(self, text: str):
+        self.text = text
+"""
+# by language: a program that does nothing but read and answer
+PROGRAMS = {
+    "sh": ("sh", "-c", "cat > /dev/null; echo null"),
+    "python -S": (sys.executable, "-S", "-c", "import json, sys; json.load(sys.stdin); print(json.dumps(None))"),
+    "perl": ("perl", "-MJSON::PP", "-e", "decode_json(join '', <STDIN>); print 'null'"),
+    "node": ("node", "-e", "JSON.parse(require('fs').readFileSync(0)); console.log('null')"),
+}
+
+
+def bench_programs():
+    """Compare a call that a program executes with the program alone, and with a command in the proxy."""
+    from spiffproxy import Proxy
+
+    body = json.dumps(BODY).encode()
+    installed = {language: program for language, program in PROGRAMS.items() if shutil.which(program[0])}
+    with tempfile.TemporaryDirectory() as folder:
+        write_connectors(folder, 1)
+        sources = [PROGRAM.format(name=f"Program{i}", program=program) for i, program in enumerate(installed.values())]
+        (Path(folder) / "connector_bench0" / "commands" / "programs.py").write_text("\n".join(sources))
+        proxy = Proxy({"CONNECTOR_PROXY_CONNECTORS": folder})
+
+        def call(name):
+            return lambda: microseconds(proxy, "POST", f"/v1/do/bench0/{name}", body, calls=20)
+
+        direct = take_turns(5, direct=call("Command0"))["direct"]
+        for i, (language, program) in enumerate(installed.items()):
+            results = take_turns(5, ours=call(f"Program{i}"), bare=lambda program=program: run_bare(program, body))
+            print(
+                f"call of a program, {language:15}  {results['ours'] / results['bare']:.2f} × subprocess.run()", end=" "
+            )
+            print(f"({results['ours'] / 1000:.1f} ms; a command in the proxy: {direct / 1000:.2f} ms)")
+
+
+def run_bare(program, body, calls=20):
+    """Return the time, in microseconds, of a run of the program."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        subprocess.run(program, input=body, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    return (time.perf_counter() - start) / calls * 1e6
+
+
 def in_process(setup, expression):
     """Return a function that evaluates an expression in a process of its own, where `setup` has run."""
     loop = (
@@ -517,6 +565,6 @@ def rate(port, data, *, clients, seconds):
 
 if __name__ == "__main__":
     logging.disable()
-    for measure in bench_calls, bench_start, bench_lambda, bench_memory, bench_http, bench_server:
+    for measure in bench_calls, bench_programs, bench_start, bench_lambda, bench_memory, bench_http, bench_server:
         if sys.argv[1:] in ([], [measure.__name__]):
             measure()

@@ -144,6 +144,16 @@ def test_a_part_that_is_broken_is_not_called_missing(copy_module):
     assert "missing beside" not in ended.stderr
 
 
+def test_a_part_that_a_connector_needs_is_named(copy_module, write_connector, tmp_path):
+    """As what is missing of this connector, and of no other."""
+    source = "from spiffproxy_program import ProgramCommand\nclass C(ProgramCommand):\n    program = ('true',)\n"
+    name = write_connector(source)
+    arguments = ("--connectors", str(tmp_path))
+    ended = run_proxy("call", f"{name}/C", *arguments, module=copy_module("spiffproxy_program.py"))
+    assert "cannot be imported: ModuleNotFoundError: No module named 'spiffproxy_program'" in ended.stdout
+    assert run_proxy("call", "http/GetRequest", "url=http://127.0.0.1:1/", *arguments).returncode == 1
+
+
 def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
@@ -153,6 +163,7 @@ def test_every_part_is_tested_as_missing():
         "spiffproxy_command_line.py",
         "spiffproxy_call.py",
         "spiffproxy_new.py",
+        "spiffproxy_program.py",
         "spiffproxy_results.py",
         "spiffproxy_status.py",
     }

@@ -134,6 +134,9 @@ def test_the_call_answers_what_the_readme_shows(example_server):
     assert ended.stdout == answer
 
 
+INTERPRETERS = {"javascript": "node", "perl": "perl"}
+
+
 def test_the_guide(start_server, upstream, tmp_path):
     """Each of its blocks, in their order: what it writes is written, what it runs is run, and answers as it says."""
     for name in "spiffproxy.py", "connectors":
@@ -143,8 +146,10 @@ def test_the_guide(start_server, upstream, tmp_path):
     upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
     ran = 0
     for before, language, text in re.findall(r"(.*?)```(\w+)\n(.*?)```", GUIDE, re.DOTALL):
-        if language == "python":
-            (tmp_path / re.findall(r"`(my/[\w/]+\.py)`", before)[-1]).write_text(text)
+        if language != "console":
+            if language in INTERPRETERS and not shutil.which(INTERPRETERS[language]):
+                pytest.skip(f"{INTERPRETERS[language]} is not installed")
+            (tmp_path / re.findall(r"`(my/[\w/]+\.\w+)`", before)[-1]).write_text(text)
             continue
         for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
             ran += 1
