@@ -150,8 +150,7 @@ def read_result(status: int, output: bytes) -> dict[str, Any]:
         result, fault = {}, f"The output of the program is not a valid result: {error}"
     if status and not isinstance(result.get("error"), dict):
         end = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
-        message = f"The program {end}. The proxy's log has what it printed to stderr."
-        raise ProxyError(500, "ProgramFailed", message)
+        raise ProxyError(500, "ProgramFailed", f"The program {end}. The proxy's log has what it printed to stderr.")
     if fault:
         raise ProxyError(500, "invalid_response", fault)
     return result
@@ -211,6 +210,7 @@ def run_program(cls: type[ProgramCommand], request: bytes, max_bytes: int) -> tu
     arguments = [find_executable(cls), *cls.program[1:]]
     environ = {name: value for name, value in os.environ.items() if name not in SECRET_SETTINGS}
     try:  # a session is a group to kill, and has no terminal on which a program could ask for a password
+        selector = selectors.DefaultSelector()  # before the program: both fail if there are too many open files
         process = Popen(  # noqa: S603 - the arguments are those of the class
             arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=find_folder(cls), env=environ, start_new_session=True
         )
@@ -218,7 +218,7 @@ def run_program(cls: type[ProgramCommand], request: bytes, max_bytes: int) -> tu
         message = f"The program of {command_id(cls)} cannot be started: {error.strerror}"
         raise ProxyError(503, "connector_unavailable", message) from None
     running.add(process.pid)
-    exchange = Exchange(command_id(cls), process, request, max_bytes)
+    exchange = Exchange(command_id(cls), process, selector, request, max_bytes)
     try:
         if not exchange.move(cls.seconds):
             kill([process.pid], signal.SIGTERM)
@@ -234,14 +234,14 @@ def run_program(cls: type[ProgramCommand], request: bytes, max_bytes: int) -> tu
 class Exchange:
     """The pipes of a running program: one thread serves them all, within bounds."""
 
-    def __init__(self, command: str, process: Any, request: bytes, max_bytes: int) -> None:
+    def __init__(self, command: str, process: Any, selector: Any, request: bytes, max_bytes: int) -> None:
         self.output: list[bytes] = []
         self._command = command
         self._process = process
         self._unsent = memoryview(request)
         self._bytes_left = max_bytes
         self._line = b""  # of stderr, not ended yet
-        self._selector = selectors.DefaultSelector()
+        self._selector = selector
         self._selector.register(process.stdin, selectors.EVENT_WRITE, self._send)
         self._selector.register(process.stdout, selectors.EVENT_READ, self._keep)
         self._selector.register(process.stderr, selectors.EVENT_READ, self._log)
@@ -263,7 +263,7 @@ class Exchange:
             for key, _ in self._selector.select(POLL_SECONDS if is_open else POLL_SECONDS / 100):
                 if not key.data(key.fd):
                     self._selector.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr] # it is a pipe
+                    key.fileobj.close()
 
     def close(self) -> None:
         """Close what is open, and wait for the end of a program that was killed."""

@@ -170,7 +170,7 @@ def run_bare(program, body, calls=20):
     """Return the time, in microseconds, of a run of the program."""
     start = time.perf_counter()
     for _ in range(calls):
-        subprocess.run(program, input=body, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+        subprocess.run(program, input=body, capture_output=True, check=True)
     return (time.perf_counter() - start) / calls * 1e6
 
 
