@@ -175,7 +175,7 @@ def parse_output(output: bytes) -> dict[str, Any]:
     code, message = error.get("error_code"), error.get("message")
     if not isinstance(code, str) or not code or not isinstance(message, (str, type(None))):
         raise ValueError("error_code and message of its error must be strings.")
-    if type(http_status) is not int or not 400 <= http_status <= 599:
+    if not isinstance(http_status, int) or not 400 <= http_status <= 599:
         raise ValueError("http_status beside its error must be an integer from 400 to 599.")
     return make_result(None, http_status, {"error_code": code, "message": message or ""})
 

@@ -568,12 +568,14 @@ def start_call(server, name):
     return connection
 
 
-def test_a_line_is_logged_when_it_comes(start_server, write_program, tmp_path):
-    """And not only when the program ends."""
-    name = write_program(("sh", "-c", "echo started >&2; sleep 60"))
+@pytest.mark.parametrize("printed", ["started\n", "x" * 70_000], ids=["a line", "a line without an end"])
+def test_a_line_is_logged_when_it_comes(start_server, write_program, tmp_path, printed):
+    """And not only when the program ends; one that is too long comes in parts."""
+    name = write_program(("sh", "-c", "cat printed >&2; sleep 60"), files={"printed": printed})
     server = start_server("--connectors", str(tmp_path))
     with start_call(server, name):
-        assert server.process.stderr.readline().decode().endswith(f" WARNING {name}/Run stderr: started\n")
+        line = server.process.stderr.readline().decode()
+    assert line.endswith(f" WARNING {name}/Run stderr: {printed[:8192].strip()}\n")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system has no /proc")
