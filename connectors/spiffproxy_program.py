@@ -224,7 +224,7 @@ def run_program(cls: type[ProgramCommand], request: bytes, max_bytes: int) -> tu
             kill([process.pid], signal.SIGTERM)
             exchange.move(GRACE_SECONDS)
             raise ProxyError(500, "ProgramTimeout", f"The program did not end within {cls.seconds} s.")
-        return process.returncode, b"".join(exchange.output)
+        return process.returncode, bytes(exchange.output)
     finally:
         kill([process.pid], signal.SIGKILL)
         exchange.close()
@@ -235,11 +235,11 @@ class Exchange:
     """The pipes of a running program: one thread serves them all, within bounds."""
 
     def __init__(self, command: str, process: Any, selector: Any, request: bytes, max_bytes: int) -> None:
-        self.output: list[bytes] = []
+        self.output = bytearray()  # not a list of parts: there may be one for each byte
         self._command = command
         self._process = process
         self._unsent = memoryview(request)
-        self._bytes_left = max_bytes
+        self._max_bytes = max_bytes
         self._line = b""  # of stderr, not ended yet
         self._selector = selector
         self._selector.register(process.stdin, selectors.EVENT_WRITE, self._send)
@@ -281,11 +281,11 @@ class Exchange:
         return False
 
     def _keep(self, stdout: int) -> bool:
-        self.output.append(os.read(stdout, CHUNK_BYTES))
-        self._bytes_left -= len(self.output[-1])
-        if self._bytes_left < 0:
-            raise ProxyError(413, "ResponseTooLarge", "It is more than CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES allows.")
-        return self.output[-1] != b""
+        data = os.read(stdout, CHUNK_BYTES)
+        self.output += data
+        if len(self.output) > self._max_bytes:
+            raise ProxyError(413, "ResponseTooLarge", "The output exceeds CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES.")
+        return data != b""
 
     def _log(self, stderr: int) -> bool:
         data = os.read(stderr, CHUNK_BYTES)
