@@ -149,9 +149,13 @@ def test_a_part_that_a_connector_needs_is_named(copy_module, write_connector, tm
     source = "from spiffproxy_program import ProgramCommand\nclass C(ProgramCommand):\n    program = ('true',)\n"
     name = write_connector(source)
     arguments = ("--connectors", str(tmp_path))
-    ended = run_proxy("call", f"{name}/C", *arguments, module=copy_module("spiffproxy_program.py"))
+    module = copy_module("spiffproxy_program.py")
+    ended = run_proxy("call", f"{name}/C", *arguments, module=module)
     assert "cannot be imported: ModuleNotFoundError: No module named 'spiffproxy_program'" in ended.stdout
-    assert run_proxy("call", "http/GetRequest", "url=http://127.0.0.1:1/", *arguments).returncode == 1
+    listed = run_proxy("list", *arguments, module=module).stdout
+    assert "  http/GetRequest(" in listed
+    (broken,) = listed.partition("\nBroken\n")[2].strip().splitlines()
+    assert broken.endswith("No module named 'spiffproxy_program'")
 
 
 def test_every_part_is_tested_as_missing():
