@@ -576,7 +576,7 @@ def find_programs(package: types.ModuleType) -> set[str]:
             sources.append(path.read_text("utf-8", "replace"))
     if not any("spiffproxy_program" in source for source in sources):
         return set()
-    return set(import_part("spiffproxy_program").find_programs(sources))
+    return set(import_part("spiffproxy_settings").find_programs(sources))
 
 
 def find_classes(module: types.ModuleType) -> list[type]:

@@ -143,26 +143,14 @@ def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Itera
             if callable(getattr(value, KINDS[kind], None)) and not is_used:
                 words = "is not listed, because its name begins with _; rename it"
                 yield f"{find_line(value, value.__name__, file)}: {value.__name__} {words}"
-    classes = [node for node in parse_file(file).body if isinstance(node, ast.ClassDef)]
     lines: dict[str, int] = {}
-    for node in classes:
-        if node.name in lines:
-            yield f"{file}:{lines[node.name]}: {node.name} is defined again in line {node.lineno}; rename one"
-        lines[node.name] = node.lineno
-    if not (find_classes(module) or classes or is_imported(file)):
-        words = f"has no class, so nothing in it is listed; write a class with {KINDS[kind]}"
-        yield f"{file}: {words}"
-
-
-def is_imported(file: Path) -> bool:
-    """Return whether another file of the connector names this one in an import."""
-    for other in file.parent.parent.rglob("*.py"):
-        for node in ast.walk(parse_file(other)):
-            names = [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
-            imported = ".".join([getattr(node, "module", None) or "", *names])
-            if file.stem in imported.split("."):
-                return True
-    return False
+    for node in parse_file(file).body:
+        if isinstance(node, ast.ClassDef):
+            if node.name in lines:
+                yield f"{file}:{lines[node.name]}: {node.name} is defined again in line {node.lineno}; rename one"
+            lines[node.name] = node.lineno
+        elif KINDS[kind] in defined_names(node):
+            yield f"{file}:{node.lineno}: {KINDS[kind]} must be a method of a class; write the class around it"
 
 
 def parse_file(file: Path) -> ast.Module:

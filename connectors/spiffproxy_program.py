@@ -99,15 +99,6 @@ def command_id(cls: type) -> str:
     return f"{cls.__module__.partition('.')[0].removeprefix('connector_')}/{cls.__name__}"
 
 
-# program = ("python", "create.py")
-PROGRAM = re.compile(r"""\bprogram\b[^=\n]*=\s*[(\[][^)\]]*?["'](?:\./)?([\w-]+)\.py["']""")
-
-
-def find_programs(sources: Iterable[str]) -> list[str]:
-    """Return the modules that commands execute, by the sources of a package: the proxy does not import these."""
-    return [name for source in sources for name in PROGRAM.findall(source)]
-
-
 # --- What the program reads, and what it prints -------------------------------------------------------------------
 
 

@@ -261,7 +261,7 @@ def read_url_prefix(name: str, url: str) -> UrlPrefix:
         raise SettingError(f"{name}: {url!r} cannot be used: {error}") from None
 
 
-# --- Editable installs ---
+# --- What discovery rarely needs ---
 
 
 def find_hooked_packages() -> set[str]:
@@ -271,3 +271,12 @@ def find_hooked_packages() -> set[str]:
         names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None where the metadata is damaged
         names.update((distribution.read_text("top_level.txt") or "").split())
     return {name for name in names if name.startswith("connector_") and is_installed(name)}
+
+
+# program = ("python", "create.py")
+PROGRAM = re.compile(r"""\bprogram\b[^=\n]*=\s*[(\[][^)\]]*?["'](?:\./)?([\w-]+)\.py["']""")
+
+
+def find_programs(sources: Iterable[str]) -> list[str]:
+    """Return the modules that commands execute, by the sources of a package: the proxy does not import these."""
+    return [name for source in sources for name in PROGRAM.findall(source)]

@@ -72,7 +72,7 @@ class C(_Shared): pass
     ),
     "no class": (
         "def execute(config, task_data):\n    return {'response': {}}\n",
-        [(None, "has no class, so nothing in it is listed; write a class with execute$")],
+        [(1, "execute must be a method of a class; write the class around it$")],
     ),
     "twice": (
         f"{GOOD}\n\n{GOOD}",

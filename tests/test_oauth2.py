@@ -572,7 +572,7 @@ def test_a_parameter_that_is_incomplete_or_odd(call, provider, upstream, oauth2,
     assert (provider.forms, upstream.requests) == ([], [])
 
 
-@pytest.mark.parametrize("value", ["", '{"token_url": "s3cret"}', [], 0, False, True, 5], ids=str)
+@pytest.mark.parametrize("value", ['{"token_url": "s3cret"}', [], 0, False, True, 5], ids=str)
 def test_a_parameter_that_is_not_an_object(call, provider, value):
     answer = call(oauth2=value)
     assert outcome(answer) == ("ValueError", 400)

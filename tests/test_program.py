@@ -273,7 +273,11 @@ def test_the_result(make_program, printed, answer):
         ({"response": {"a": 1}, "status": 404, "mimetype": JSON}, 404, {"a": 1}),
         ({"response": {}, "status": 99}, 500, error_reply("invalid_response", "its status is 99")),
         ({"command_response": {"body": 1}}, 500, error_reply("invalid_response", "no 'response'")),
-        ({"command_response_version": 2, "error": "x"}, 500, error_reply("invalid_response", "its error is no map")),
+        (
+            {"command_response_version": 2, "error": "x"},
+            500,
+            error_reply("invalid_response", "its error must be an object"),
+        ),
     ],
 )
 def test_a_result_of_a_command(make_program, printed, status, answer):
@@ -487,10 +491,12 @@ def test_a_program_that_is_not_installed(make_program, tmp_path, program, missin
     assert call(503, "Nowhere") == error_reply("connector_unavailable", f"^{message}.$")
     assert call(200, "Here") == result(True)
     listed = run_proxy("list", "--connectors", str(tmp_path))
-    assert re.search(rf"\nLacking\n(  .*\n)*  {message}\.\n", listed.stdout)
+    assert re.search(rf"\nMissing\n(  .*\n)*  {message}\.\n", listed.stdout)
     assert listed.returncode == 0
     checked = run_proxy("check", call.name, "--connectors", str(tmp_path))
-    assert re.fullmatch(rf"{message}\.\nNothing is wrong\.\n", checked.stdout)
+    assert re.fullmatch(
+        rf"{message}\.\n2 commands checked, no fault found\. None was called: add --call\.\n", checked.stdout
+    )
 
 
 @pytest.mark.parametrize("file", ["a.py", "z.py", "./z.py", "with-dash.py"])

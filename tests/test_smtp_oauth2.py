@@ -247,5 +247,7 @@ def test_mistakes_of_the_author(send, mail_server, more, words):
 
 
 def test_null_is_no_parameter(send, raw_server):
+    """Then a user needs a password, as without the parameter."""
     talk = script([], *HELLO, *SENT)
-    assert outcome(send(raw_server(talk).port, None)) == (None, 200)
+    assert outcome(send(raw_server(talk).port, None, smtp_user=None)) == (None, 200)
+    assert outcome(send(1, None)) == ("ValueError", 400)

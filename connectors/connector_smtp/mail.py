@@ -55,6 +55,7 @@ class Email(ConnectorCommand):
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
         "email_headers": {"examples": [{"X-Priority": "1"}]},
+        "smtp_oauth2": {"examples": [{"token_url": "https://login.example.org/token", "client_id": "mailer"}]},
         **dict.fromkeys(["email_to", "email_from", "email_cc", "email_bcc", "email_reply_to"], ADDRESSES),
     }
 

@@ -98,6 +98,7 @@ class RequestV2(RequestV1):
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "attempts": {"minimum": 1, "maximum": 10},
         "response_format": {"enum": ["auto", "json", "xml", "text", "file", None]},
+        "oauth2": {"examples": [{"token_url": "https://login.example.org/token", "client_id": "workflow"}]},
     }
 
     def execute(self, config: Any, task_data: Any) -> ConnectorProxyResponseDict:
