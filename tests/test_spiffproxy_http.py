@@ -160,6 +160,30 @@ def test_no_response(client, catch):
     assert (error.error_code, error.http_status, error.response) == ("ConnectionError", 500, None)
 
 
+@pytest.mark.parametrize(
+    ("server", "was_sent"),
+    [("closes", True), ("cuts short", True), ("responds 500", True), ("refuses", False), ("no TLS", False)],
+)
+def test_whether_the_request_was_sent(client, raw_server, catch, server, was_sent):
+    """A caller may need to know whether the upstream may have done what was asked for."""
+
+    def talk(connection, number):
+        read_request(connection)
+        return {"cuts short": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "closes": b""}.get(
+            server, b"HTTP/1.1 500 Words\r\nContent-Length: 0\r\n\r\n"
+        )
+
+    url = f"http://127.0.0.1:{free_port()}" if server == "refuses" else raw_server(talk).url
+    if server == "no TLS":
+        url = url.replace("http", "https")
+        client = importlib.import_module("spiffproxy_http").Client({}, seconds=0.5)
+    assert catch(client.send, "POST", url, data="x").was_sent is was_sent
+
+
+def test_hosts_that_are_not_called_get_nothing(make_client, catch):
+    assert catch(make_client(ALLOWED_HOSTS="a.example").send, "GET", "http://127.0.0.1").was_sent is False
+
+
 def test_attempts(client, upstream, catch):
     upstream.answer = lambda request: (503 if len(upstream.requests) == 1 else 200, {}, b"")
     assert client.send("GET", upstream.url, attempts=3).status == 200

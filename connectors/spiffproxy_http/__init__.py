@@ -41,7 +41,8 @@ The connector of a JSON API is a class for each command:
 `RequestError(error_code, message, http_status=500)`
     What a boundary event catches, what the author of the diagram reads, and how SpiffArena knows whether to try again
     (on 429, and on 500 and above). A status of 300 or above raises it as `HttpError<status>` with the `Response` as
-    `response`, and at most 300 characters of the body in its message; every other error has None there.
+    `response`, and at most 300 characters of the body in its message; every other error has None there. `was_sent` is
+    false if it is certain that the upstream got nothing of the request.
 
 The modules of this package can be imported too: `vendor` for the API of a vendor with error messages of its own,
 `request_commands` for commands whose parameters are a request, `files` for parameters and results that are files,

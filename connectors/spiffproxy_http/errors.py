@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 NO_RESPONSE_HEADERS = {
@@ -42,7 +44,11 @@ class RequestError(Exception):
 
     `http_status` tells SpiffArena whether another attempt may help: it tries again on 429, and on 500 and above.
     `response` is the `Response` if a status of 300 or above is the error; other errors of `Client.send` have None.
+    `was_sent` is false if it is certain that the upstream got nothing of the request; after redirects, or with several
+    attempts, of the last request.
     """
+
+    was_sent = True
 
     def __init__(self, error_code: str, message: str, http_status: int = 500, response: Any = None) -> None:
         super().__init__(message)
@@ -53,3 +59,13 @@ class RequestError(Exception):
 
 def invalid_parameter(message: str) -> RequestError:
     return RequestError("ValueError", message, 400)
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Note in a `RequestError` that the request was not sent."""
+    try:
+        yield
+    except RequestError as error:
+        error.was_sent = False
+        raise

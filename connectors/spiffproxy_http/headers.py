@@ -108,7 +108,7 @@ def check_headers(headers: Any) -> dict[str, str]:
         if re.search(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]", value):  # RFC 9110 section 5.5
             message = f"The header {name} holds a control character, as a line break is, or a letter beyond latin-1"
             raise RequestError("InvalidHeader", message, 400)
-        checked[name] = value.strip()
+        checked[name] = value.strip(" \t")  # strip() would remove bytes of UTF-8, too
     return checked
 
 

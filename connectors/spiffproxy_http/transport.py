@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from spiffproxy_http.client_certs import SETTING, ClientCert, find_client_cert
 from spiffproxy_http.connections import Connection, Route, idle_connections
 from spiffproxy_http.cookies import Cookies
-from spiffproxy_http.errors import RequestError
+from spiffproxy_http.errors import RequestError, before_sending
 from spiffproxy_http.hosts import AllowedHosts, refuse_host
 from spiffproxy_http.proxies import Proxy, find_proxy
 from spiffproxy_http.request import Request
@@ -38,12 +38,13 @@ class Call:
 
 
 def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResponse]:
-    """Send a request and return its response, the body unread, with the connection to finish after it, and the URL."""
+    """Send a request and return its response, the body unread, with the connection to finish after it."""
     url = request.url
-    proxy = find_proxy(url)
-    # a name that a proxy looks up, or whose address makes no difference, is not looked up here
-    if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
-        raise refuse_host(url.host)
+    with before_sending():
+        proxy = find_proxy(url)
+        # a name that a proxy looks up, or whose address makes no difference, is not looked up here
+        if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
+            raise refuse_host(url.host)
     # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
     origin = (url.scheme, url.scoped_host, url.port)
     route = Route(origin, proxy.url.netloc if proxy else None, find_client_cert(call.client_certs, url))
@@ -52,7 +53,8 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
         if idle:
             with contextlib.suppress(ClosedConnection):
                 return idle, send_on(idle, request, proxy, call)
-    connection = open_connection(url, proxy, route, call)
+    with before_sending():
+        connection = open_connection(url, proxy, route, call)
     return connection, send_on(connection, request, proxy, call)
 
 
