@@ -215,7 +215,7 @@ def import_part(name: str) -> types.ModuleType:
 # --- Settings -----------------------------------------------------------------------------------------------------
 
 # the proxy's own: no command sees them
-SECRET_SETTINGS = {"CONNECTOR_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY_FILE", "CONNECTOR_PROXY_SECRET_KEY"}
+SECRET_SETTINGS = {f"CONNECTOR_PROXY_{name}" for name in ("API_KEY", "API_KEY_FILE", "SECRET_KEY", "UPSTREAMS_FILE")}
 OFF, ON = ["off", "0", "false", "no"], ["on", "1", "true", "yes"]
 
 
@@ -247,6 +247,8 @@ class Settings:
         self.secret_key = read_secret(values, "CONNECTOR_PROXY_SECRET_KEY") or os.urandom(32)
         self.auth_redirect_urls = read_list(values, "CONNECTOR_PROXY_AUTH_REDIRECT_URLS")
         self.typeahead_public = read_choice(values, "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC", OFF + ON) in ON
+        self.upstreams = read_string(values, "CONNECTOR_PROXY_UPSTREAMS")
+        self.upstreams_file = read_string(values, "CONNECTOR_PROXY_UPSTREAMS_FILE")
 
 
 def read_string(values: Mapping[str, Any], name: str, default: str = "") -> str:
@@ -1111,6 +1113,8 @@ class Proxy:
             self.warnings = complete_settings(self.settings)
         self.slots = threading.BoundedSemaphore(self.settings.max_running_commands)
         self.upstreams: Any = None
+        if self.settings.upstreams or self.settings.upstreams_file:
+            self.upstreams = import_part("spiffproxy_upstreams").Upstreams(self)
         self.started = time.time()
         self.connections: Sized | None = None  # those of the built-in server
         self._first_request = threading.Lock()  # acquired once, at the first request of another server
@@ -1159,6 +1163,8 @@ class Proxy:
         if method not in route.methods:
             message = f"This path takes {allow['Allow']}, not {method[:20]}"
             raise ProxyError(405, "method_not_allowed", message, allow)
+        if self.upstreams and (response := self.upstreams.dispatch(environ, route, names)):
+            return response
         if route.part:
             return getattr(import_part(route.part), route.handler)(self, environ, names)
         return getattr(self, route.handler)(environ, names)

@@ -389,9 +389,9 @@ class _UpstreamHandler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve_http(tls=None, host="127.0.0.1"):
+def serve_http(tls=None, host="127.0.0.1", port=0):
     """A real HTTP server; `answer` maps a request to status, headers and body; `requests` are those that it has seen."""
-    server = ThreadingHTTPServer((host, 0), _UpstreamHandler)
+    server = ThreadingHTTPServer((host, port), _UpstreamHandler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with server:

@@ -101,10 +101,18 @@ def test_a_missing_part_is_named_on_the_command_line(copy_module, arguments, par
     assert run_proxy("list", module=module).returncode == 0
 
 
-def test_a_missing_part_that_a_setting_needs_is_named(copy_module):
-    module = copy_module("spiffproxy_cors.py")
-    ended = run_proxy("serve", "--port", "0", module=module, CONNECTOR_PROXY_CORS_ORIGINS="https://arena.example")
-    assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_cors.py')}\n")
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("spiffproxy_cors.py", "CORS_ORIGINS", "https://arena.example"),
+        ("spiffproxy_upstreams.py", "UPSTREAMS", "http://proxy.example:7004"),
+        ("spiffproxy_upstream.py", "UPSTREAMS_FILE", "/nowhere"),
+    ],
+)
+def test_a_missing_part_that_a_setting_needs_is_named(copy_module, part, name, value):
+    module = copy_module(part)
+    ended = run_proxy("serve", "--port", "0", module=module, **{f"CONNECTOR_PROXY_{name}": value})
+    assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing(part)}\n")
     assert run_proxy("list", module=module).returncode == 0
 
 
@@ -171,6 +179,7 @@ def test_every_part_is_tested_as_missing():
         "spiffproxy_results.py",
         "spiffproxy_status.py",
     }
+    tested |= {"spiffproxy_upstreams.py", "spiffproxy_upstream.py"}
     assert set(PARTS) == tested
 
 

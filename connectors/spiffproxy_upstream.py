@@ -1,0 +1,143 @@
+"""One other connector proxy: the requests to it, and what it lists."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spiffproxy_http import Client, RequestError
+
+import spiffproxy
+from spiffproxy import JSON, encode_json
+
+if TYPE_CHECKING:
+    import spiffproxy_http
+
+    Entries = dict[str, bytes]  # id → the entry as JSON
+
+KINDS = ("commands", "auths")
+MAX_LIST_BYTES = 16 * 1024**2
+# two segments of a path, neither of them only dots
+ENTRY_ID = re.compile(r"(?!\.+/)[\w.~:@+$-]+/(?!\.+\Z)[\w.~:@+$-]+")
+
+
+class UpstreamClient(Client):
+    """A client that returns the response whatever its status."""
+
+    def check(self, response: spiffproxy_http.Response) -> None:
+        pass
+
+
+class Fetched(NamedTuple):
+    """The lists of an upstream by kind, None if it has never sent them; and why these are not recent, or None."""
+
+    lists: dict[str, Entries] | None
+    error: str | None
+
+    def entries(self, kind: str) -> Entries:
+        return self.lists[kind] if self.lists else {}
+
+
+class Upstream:
+    """Another connector proxy."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.fetched = Fetched(None, None)
+        self._key = key
+
+    def send(self, client: Client, method: str, path: str, via: str, body: bytes | None) -> spiffproxy_http.Response:
+        """Send a request with the upstream's own key; of the caller's request it has only the path and the body."""
+        headers = {"Via": via}
+        if self._key:
+            headers["Spiff-Connector-Proxy-Api-Key"] = self._key
+        if body is not None:
+            headers["Content-Type"] = JSON
+        return client.send(method, self.url + path, headers=headers, data=body)
+
+    def fetch(self, via: str, seconds: float) -> Fetched:
+        """Return the lists, or the last ones if there is an error."""
+        client = UpstreamClient({"CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES": MAX_LIST_BYTES}, seconds=seconds)
+        lists = {}
+        try:
+            for kind in KINDS:
+                response = self.send(client, "GET", f"/v1/{kind}", via, None)
+                if response.status == 508:  # it has come from there: what that proxy lists is its own
+                    return Fetched({kind: {} for kind in KINDS}, "it leads back to this proxy (508)")
+                is_missing = kind == "auths" and response.status == 404  # the protocol does not demand this list
+                lists[kind] = {} if is_missing else self._read_entries(kind, response)
+        except RequestError as error:
+            reason = f"a list has more than {MAX_LIST_BYTES} bytes"
+            return self.fetched._replace(error=reason if error.error_code == "ResponseTooLarge" else str(error))
+        except ValueError as error:
+            return self.fetched._replace(error=str(error))
+        return Fetched(lists, None)
+
+    def _read_entries(self, kind: str, response: spiffproxy_http.Response) -> Entries:
+        """Return the valid entries of a list, as they are; raise RequestError or ValueError if it is not a list."""
+        if response.status != 200:
+            name = "key in CONNECTOR_PROXY_UPSTREAMS_FILE" if response.status in (401, 403) else "URL"
+            raise ValueError(f"GET /v1/{kind} has the status {response.status}. Check its {name}")
+        listed = response.json()
+        if not isinstance(listed, list):
+            raise ValueError(f"the body of GET /v1/{kind} is not a list")
+        entries: Entries = {}
+        faults = []
+        for number, entry in enumerate(listed, 1):
+            try:
+                entries[check_entry(entry, entries)] = encode_json(entry)
+            except (ValueError, RecursionError) as error:
+                faults.append(f"number {number}: {error}")
+        if faults:
+            count = f"{len(faults)} of {len(listed)} entries of /v1/{kind}"
+            log_once(f"the upstream {self.url}: {count} are left out; the first is {faults[0]}")
+        return entries
+
+    def store(self, fetched: Fetched) -> None:
+        if fetched.error and fetched.error != self.fetched.error:
+            spiffproxy.logger.warning("the upstream %s has no new lists: %s", self.url, fetched.error)
+        elif self.fetched.error and not fetched.error:
+            spiffproxy.logger.info("the upstream %s has sent its lists again", self.url)
+        self.fetched = fetched
+
+    def describe_state(self) -> dict[str, Any]:
+        error = self.fetched.error
+        ids = {kind: list(self.fetched.entries(kind)) for kind in KINDS}
+        return {"url": self.url, "ok": error is None, "error": error, **ids}
+
+
+def check_entry(entry: Any, others: Entries) -> str:
+    """Return the id of an entry; raise ValueError if it cannot be listed."""
+    entry_id = entry.get("id") if isinstance(entry, dict) else None
+    if not isinstance(entry_id, str) or not ENTRY_ID.fullmatch(entry_id):
+        raise ValueError("it has no id such as connector/Command")
+    if entry_id in others:
+        raise ValueError(f"there are several {entry_id}")
+    if not isinstance(entry.get("parameters", []), list):
+        raise ValueError(f"the parameters of {entry_id} are not a list")
+    return entry_id
+
+
+def fetch_all(upstreams: list[Upstream], via: str, seconds: float) -> list[Fetched]:
+    """Fetch the lists of all upstreams at the same time."""
+    results = {upstream: upstream.fetched._replace(error="it did not send its lists in time") for upstream in upstreams}
+
+    def fetch(upstream: Upstream) -> None:
+        results[upstream] = upstream.fetch(via, seconds)
+
+    threads = [threading.Thread(target=fetch, args=(upstream,), daemon=True) for upstream in upstreams]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds + 1)
+    return list(results.values())
+
+
+logged: set[str] = set()
+
+
+def log_once(line: str) -> None:
+    if line not in logged:
+        logged.add(line)
+        spiffproxy.logger.warning("%s", line)

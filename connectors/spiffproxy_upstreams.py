@@ -1,0 +1,276 @@
+"""Other connector proxies behind this one: what they list is listed here, and called through this proxy.
+
+Imported when CONNECTOR_PROXY_UPSTREAMS or CONNECTOR_PROXY_UPSTREAMS_FILE is set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from spiffproxy_http import RequestError
+from spiffproxy_http.url import SAFE_CHARACTERS
+from spiffproxy_settings import read_upstreams
+from spiffproxy_upstream import Upstream, UpstreamClient, fetch_all, log_once
+
+from spiffproxy import (
+    Proxy,
+    ProxyError,
+    Response,
+    Route,
+    Settings,
+    convert_exceptions,
+    import_part,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment  # novm
+
+    from spiffproxy_upstream import Entries
+
+LIST_SECONDS = 5  # for the lists of all upstreams, which are fetched at the same time; SpiffArena waits 15 s
+LIST_AGE_SECONDS = 30  # after which lists are fetched again
+CALL_SECONDS = 44  # SpiffArena waits 45 s
+SUGGEST_SECONDS = 14  # SpiffArena waits 15 s
+MAX_HOPS = 10  # in Via; ends a loop through replicas on several hosts, whose pseudonyms differ
+PSEUDONYM = re.compile(r"spiffproxy-[0-9a-f]{16}")
+
+
+class Upstreams:
+    """The upstreams of a proxy. Its own entries come first; of equal ids the first upstream's is used."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._upstreams = [Upstream(url, key) for url, key in read_upstreams(proxy.settings).items()]
+        self._pseudonym = make_pseudonym(proxy.settings, self._upstreams)
+        self._lock = threading.Lock()
+        self._update: threading.Thread | None = None  # the last one
+        self._next_update = 0.0
+        self._merged: dict[str, tuple[list[Any], bytes]] = {}  # kind → what was merged, and the result
+
+    def dispatch(self, environ: WSGIEnvironment, route: Route, names: str) -> Response | None:
+        """Return the response of upstreams, or None if the request is for this proxy alone; raise ProxyError."""
+        via = environ.get("HTTP_VIA", "")
+        if route.guarded and (self._pseudonym in via or via.count(",") >= MAX_HOPS):
+            message = "This request has come through this proxy before: its upstreams lead back to it."
+            raise ProxyError(508, "loop_detected", message)
+        if route.handler in ("list_commands", "list_auths"):
+            return Response(200, self._list_entries(route.handler[len("list_") :], environ))
+        if route.handler == "execute_command":
+            return self._execute_command(environ, names)
+        if route.handler == "suggest":
+            return self._suggest(environ, names)
+        if route.handler in ("begin_sign_in", "end_sign_in"):
+            return self._redirect(environ, names, "/callback" if route.handler == "end_sign_in" else "")
+        return None
+
+    def describe_state(self) -> list[dict[str, Any]]:
+        """Return the URL, the error and the ids of each upstream, from lists that are at most 30 s old."""
+        self._update_lists({}, wait=True)
+        return [upstream.describe_state() for upstream in self._upstreams]
+
+    def _add_via(self, environ: WSGIEnvironment) -> str:
+        """Return the Via of a request on its way to an upstream (RFC 9110 section 7.6.3)."""
+        return f"{environ.get('HTTP_VIA', '')}, 1.1 {self._pseudonym}".lstrip(", ")
+
+    # lists
+
+    def _list_entries(self, kind: str, environ: WSGIEnvironment) -> bytes:
+        proxies = PSEUDONYM.findall(environ.get("HTTP_VIA", ""))
+        if proxies:  # it gets what it does not have by itself, so that no entry is passed on in circles
+            pass_turn(environ)
+            seconds = max(LIST_SECONDS - len(proxies), 1)  # it has less time left
+            lists = fetch_all(self._upstreams, self._add_via(environ), seconds)
+            own = self._proxy.connectors.list_entries(kind)
+            return self._merge(own, [fetched.entries(kind) for fetched in lists])
+        self._update_lists(environ, wait=False)
+        own = self._proxy.connectors.list_entries(kind)  # while the lists are fetched
+        self._update_lists(environ, wait=True)
+        entries = [upstream.fetched.entries(kind) for upstream in self._upstreams]
+        sources, merged = self._merged.get(kind, ([], b""))
+        if sources != [own, *entries]:  # costs nothing if they are the same objects
+            merged = self._merge(own, entries)
+            self._merged[kind] = [own, *entries], merged
+        return merged
+
+    def _merge(self, own: bytes, lists: list[Entries]) -> bytes:
+        owners = {entry["id"]: "this proxy" for entry in json.loads(own)}
+        parts = [own[1:-1]] if owners else []
+        for upstream, entries in zip(self._upstreams, lists):
+            for entry_id, entry in entries.items():
+                owner = owners.setdefault(entry_id, upstream.url)
+                if owner is upstream.url:
+                    parts.append(entry)
+                else:
+                    log_once(f"{entry_id} of the upstream {upstream.url} is left out; the one of {owner} is used")
+        return b"[" + b", ".join(parts) + b"]"
+
+    def _update_lists(self, environ: WSGIEnvironment, *, wait: bool) -> None:
+        """Begin to fetch the lists if they are old; if told to, wait for the thread that does it."""
+        with self._lock, suppress(RuntimeError):  # no thread can be started
+            if time.monotonic() >= self._next_update and not (self._update and self._update.is_alive()):
+                update = threading.Thread(target=self._fetch_and_store, daemon=True)
+                update.start()
+                self._update = update
+        if wait and self._update and self._update.is_alive():
+            pass_turn(environ)
+            self._update.join(LIST_SECONDS + 2)
+
+    def _fetch_and_store(self) -> None:
+        for upstream, fetched in zip(self._upstreams, fetch_all(self._upstreams, self._add_via({}), LIST_SECONDS)):
+            upstream.store(fetched)
+        self._next_update = time.monotonic() + LIST_AGE_SECONDS
+
+    # one entry
+
+    def _find_own_error(self, kind: str, entry_id: str) -> ProxyError | None:
+        """Return None if the entry is this proxy's, else why it is not; raise ProxyError if it cannot be used now.
+
+        If a connector of this proxy is broken, its ids are not known, and an upstream's entry is used.
+        """
+        try:
+            self._proxy.connectors.load_entry(kind, entry_id)
+        except ProxyError as error:
+            connector_name, _, name = entry_id.partition("/")
+            for connector in self._proxy.connectors:
+                is_imported = connector.name != connector_name or connector.wait_for_import(0)
+                if not is_imported or (connector.name == connector_name and name in connector.entries[kind]):
+                    raise
+            return error
+        return None
+
+    def _find_upstream(self, kind: str, entry_id: str, environ: WSGIEnvironment) -> Upstream | None:
+        """Return the upstream that lists an entry. One that is known does not wait for new lists."""
+        for wait in (False, True):
+            self._update_lists(environ, wait=wait)
+            for upstream in self._upstreams:
+                if entry_id in upstream.fetched.entries(kind):
+                    return upstream
+        return None
+
+    def _execute_command(self, environ: WSGIEnvironment, command_id: str) -> Response | None:
+        own_error = self._find_own_error("commands", command_id)
+        if own_error is None:
+            return None
+        environ.get("spiffproxy.log", {})["command"] = command_id
+        body = read_bytes(environ, self._proxy.settings.max_request_bytes)
+        deadline = time.monotonic() + CALL_SECONDS
+        upstream = self._find_upstream("commands", command_id, environ)
+        if upstream:
+            if own_error.status == 503:
+                log_once(f"{command_id} of the upstream {upstream.url} is used: {own_error.message}")
+            return self._call(environ, upstream, "POST", f"/v1/do/{quote(command_id)}", deadline, body)
+        for upstream in self._upstreams:
+            if own_error.status == 404 and upstream.fetched.lists is None:
+                message = f"Nothing was executed: {command_id} is not known here, and perhaps to the upstream"
+                message += f" {upstream.url}, which has not sent its lists: {upstream.fetched.error}"
+                raise ProxyError(503, "upstream_unavailable", message)
+        raise ProxyError(
+            own_error.status, own_error.error_code, f"{own_error.message.rstrip('.')}. No upstream lists it either."
+        )
+
+    def _suggest(self, environ: WSGIEnvironment, category: str) -> Response | None:
+        """Ask one upstream after the other, those that are down at last: typeaheads are not listed."""
+        try:
+            import_part("spiffproxy_typeahead").load_typeahead(self._proxy.connectors, category)
+        except ProxyError as error:
+            if error.error_code != "typeahead_not_found":
+                raise
+            failure = error
+        else:
+            return None
+        path = f"/v1/typeahead/{quote(category, safe='')}{read_query(environ)}"
+        end = time.monotonic() + SUGGEST_SECONDS
+        upstreams = sorted(self._upstreams, key=lambda upstream: upstream.fetched.error is not None)
+        for left in range(len(upstreams), 0, -1):
+            share = (end - time.monotonic()) / left  # which leaves time for the others
+            try:
+                response = self._call(environ, upstreams[-left], "GET", path, time.monotonic() + share, None)
+            except ProxyError as error:
+                failure = error
+            else:
+                if response.status != 404:
+                    return response
+        raise failure
+
+    def _redirect(self, environ: WSGIEnvironment, auth_id: str, end: str) -> Response | None:
+        """Send a browser that signs in to the upstream."""
+        try:
+            own_error = self._find_own_error("auths", auth_id)
+        except ProxyError:  # which the sign-in of this proxy explains
+            own_error = None
+        upstream = self._find_upstream("auths", auth_id, environ) if own_error else None
+        if upstream is None:
+            return None
+        location = f"{upstream.url}/v1/auth/{quote(auth_id)}{end}{read_query(environ)}"
+        # the query has a token of SpiffArena
+        headers = {"Location": location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return Response(302, b"", "text/plain", headers)
+
+    def _call(
+        self, environ: WSGIEnvironment, upstream: Upstream, method: str, path: str, deadline: float, body: bytes | None
+    ) -> Response:
+        """Return the response of an upstream as it is; raise ProxyError, 502 or 503, if there is none."""
+        environ.get("spiffproxy.log", {})["upstream"] = upstream.url
+        # the operator has named the upstream, and a command is allowed more time than a request of a connector
+        names = ["CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"]
+        config = {name: self._proxy.settings.config.get(name) for name in names}
+        config["CONNECTOR_PROXY_HTTP_TIMEOUT"] = CALL_SECONDS
+        pass_turn(environ)
+        failure = None
+        with convert_exceptions(f"the upstream {upstream.url}", self._proxy.slots):
+            client = UpstreamClient(config, seconds=deadline - time.monotonic())
+            try:
+                response = upstream.send(client, method, path, self._add_via(environ), body)
+            except RequestError as error:
+                failure = error
+        if failure is None:
+            headers = {name: value for name, value in response.headers.items() if name.lower() == "retry-after"}
+            content_type = response.headers.get("Content-Type") or "application/octet-stream"
+            return Response(response.status, response.body, content_type, headers)
+        if failure.was_sent:
+            message = f"The upstream {upstream.url} sent no complete response: {failure}"
+            message += ". The command may have been executed." if body is not None else ""
+            raise ProxyError(502, "upstream_failed", message)
+        message = f"The upstream {upstream.url} cannot be reached, and nothing was executed: {failure}"
+        raise ProxyError(503, "upstream_unavailable", message)
+
+
+def make_pseudonym(settings: Settings, upstreams: list[Upstream]) -> str:
+    """Return the name of this installation in Via, which all of its workers have; replicas, if they have one URL."""
+    place = settings.public_url or socket.gethostname()
+    words = [place, settings.host, str(settings.port), *(upstream.url for upstream in upstreams)]
+    return f"spiffproxy-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:16]}"
+
+
+def pass_turn(environ: WSGIEnvironment) -> None:
+    """Let another thread of the built-in server accept, before this one waits."""
+    if "spiffproxy.pass_turn" in environ:
+        environ["spiffproxy.pass_turn"]()
+
+
+def read_bytes(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Return the body as it is, after the checks that every call goes through; raise ProxyError."""
+    parts: list[bytes] = []
+
+    def read(size: int) -> bytes:
+        parts.append(environ["wsgi.input"].read(size))
+        return parts[-1]
+
+    read_json({**environ, "wsgi.input": SimpleNamespace(read=read)}, limit)
+    return b"".join(parts)
+
+
+def read_query(environ: WSGIEnvironment) -> str:
+    """Return the query of a request with its question mark, or an empty string."""
+    query = environ.get("QUERY_STRING", "")
+    return "?" + quote(query.encode("latin-1"), safe=SAFE_CHARACTERS) if query else ""
