@@ -460,6 +460,36 @@ def bench_server():
         print(f"60 commands of 1 s at once          {time.perf_counter() - start:.2f} s")
 
 
+def bench_upstreams():
+    """Compare a call through an upstream with the same call of that upstream; then a list with both in it."""
+    serve = [sys.executable, str(ROOT / "spiffproxy.py"), "--port", "PORT"]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        write_connectors(folder, 20)
+        direct = stack.enter_context(running([*serve, "--connectors", folder]))
+        url = f"http://127.0.0.1:{direct}"
+        through = stack.enter_context(running(serve, CONNECTOR_PROXY_CONNECTORS="", CONNECTOR_PROXY_UPSTREAMS=url))
+        call = http_request("POST", "/v1/do/bench0/Command0", json.dumps(BODY).encode())
+        large = json.dumps({**BODY, "spiff__task_data": {"file": "A" * 10 * 1024**2}}).encode()
+        rows = {
+            "a call": call,
+            "10 MB": http_request("POST", "/v1/do/bench0/Command0", large),
+            "GET /v1/commands": http_request("GET", "/v1/commands"),
+        }
+        for title, data in rows.items():
+            bench_through(title, through, direct, data)
+        compare_servers("8 clients, through an upstream", through, direct, call, "without it")
+
+
+def bench_through(title, through, direct, data):
+    def milliseconds(port):
+        return 1000 / rate(port, data, clients=1, seconds=0.5)
+
+    results = take_turns(5, through=lambda: milliseconds(through), direct=lambda: milliseconds(direct))
+    ratio = results["through"] / results["direct"]
+    times = f"({results['through']:.2f} and {results['direct']:.2f} ms)"
+    print(f"{title + ', through an upstream':35} {ratio:.2f} × without it {times}")
+
+
 def compare_servers(title, ours, floor, data, name):
     expression = "bench.rate({}, {!r}, clients=8, seconds=1)"
     ports = {"ours": ours, "floor": floor}
@@ -513,13 +543,13 @@ def http_request(method, path, body=b""):
 
 
 @contextlib.contextmanager
-def running(arguments):
+def running(arguments, **environ):
     """Start a server, wait until it answers, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [argument.replace("PORT", str(port)) for argument in arguments],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env={**os.environ, **environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -565,6 +595,7 @@ def rate(port, data, *, clients, seconds):
 
 if __name__ == "__main__":
     logging.disable()
-    for measure in bench_calls, bench_programs, bench_start, bench_lambda, bench_memory, bench_http, bench_server:
+    measures = [bench_calls, bench_programs, bench_upstreams, bench_start, bench_lambda, bench_memory, bench_http]
+    for measure in [*measures, bench_server]:
         if sys.argv[1:] in ([], [measure.__name__]):
             measure()
