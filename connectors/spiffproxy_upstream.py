@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spiffproxy_http import Client, RequestError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     Entries = dict[str, bytes]  # id → the entry as JSON
 
 KINDS = ("commands", "auths")
+LIST_AGE_SECONDS = 30  # after which lists are fetched again
 MAX_LIST_BYTES = 16 * 1024**2
 # two segments of a path, neither of them only dots
 ENTRY_ID = re.compile(r"(?!\.+/)[\w.~:@+$-]+/(?!\.+\Z)[\w.~:@+$-]+")
@@ -30,10 +32,11 @@ class UpstreamClient(Client):
 
 
 class Fetched(NamedTuple):
-    """The lists of an upstream by kind, None if it has never sent them; and why these are not recent, or None."""
+    """The lists of an upstream by kind, or None if it has never sent them."""
 
     lists: dict[str, Entries] | None
-    error: str | None
+    error: str | None  # why they are not recent
+    seconds: float = 0  # that the attempt took
 
     def entries(self, kind: str) -> Entries:
         return self.lists[kind] if self.lists else {}
@@ -45,6 +48,7 @@ class Upstream:
     def __init__(self, url: str, key: str) -> None:
         self.url = url
         self.fetched = Fetched(None, None)
+        self.next_fetch = 0.0
         self._key = key
 
     def send(self, client: Client, method: str, path: str, via: str, body: bytes | None) -> spiffproxy_http.Response:
@@ -58,6 +62,11 @@ class Upstream:
 
     def fetch(self, via: str, seconds: float) -> Fetched:
         """Return the lists, or the last ones if there is an error."""
+        started = time.monotonic()
+        fetched = self._fetch_lists(via, seconds)
+        return fetched._replace(seconds=time.monotonic() - started)
+
+    def _fetch_lists(self, via: str, seconds: float) -> Fetched:
         client = UpstreamClient({"CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES": MAX_LIST_BYTES}, seconds=seconds)
         lists = {}
         try:
@@ -67,21 +76,28 @@ class Upstream:
                     return Fetched({kind: {} for kind in KINDS}, "it leads back to this proxy (508)")
                 is_missing = kind == "auths" and response.status == 404  # the protocol does not demand this list
                 lists[kind] = {} if is_missing else self._read_entries(kind, response)
-        except RequestError as error:
-            reason = f"a list has more than {MAX_LIST_BYTES} bytes"
-            return self.fetched._replace(error=reason if error.error_code == "ResponseTooLarge" else str(error))
-        except ValueError as error:
-            return self.fetched._replace(error=str(error))
+        except (RequestError, ValueError) as error:
+            reason = str(error)
+            if getattr(error, "error_code", "") == "ResponseTooLarge":
+                reason = f"/v1/{kind} has more than {MAX_LIST_BYTES} bytes"
+            last = self.fetched.lists
+            if "commands" in lists:  # they do not depend on the other list
+                last = {"auths": {}, **(last or {}), **lists}
+            return Fetched(last, reason)
         return Fetched(lists, None)
 
     def _read_entries(self, kind: str, response: spiffproxy_http.Response) -> Entries:
         """Return the valid entries of a list, as they are; raise RequestError or ValueError if it is not a list."""
         if response.status != 200:
-            name = "key in CONNECTOR_PROXY_UPSTREAMS_FILE" if response.status in (401, 403) else "URL"
-            raise ValueError(f"GET /v1/{kind} has the status {response.status}. Check its {name}")
+            advice = ""
+            if response.status in (401, 403):
+                advice = ". Check its key in CONNECTOR_PROXY_UPSTREAMS_FILE"
+            elif response.status < 500:
+                advice = ". Check its URL"
+            raise ValueError(f"GET /v1/{kind} has the status {response.status}{advice}")
         listed = response.json()
         if not isinstance(listed, list):
-            raise ValueError(f"the body of GET /v1/{kind} is not a list")
+            raise ValueError(f"/v1/{kind} is not a list")
         entries: Entries = {}
         faults = []
         for number, entry in enumerate(listed, 1):
@@ -100,6 +116,9 @@ class Upstream:
         elif self.fetched.error and not fetched.error:
             spiffproxy.logger.info("the upstream %s has sent its lists again", self.url)
         self.fetched = fetched
+        # one that refuses is asked again soon, but nobody waits often for one that hangs
+        age = LIST_AGE_SECONDS if fetched.error is None else min(1 + 5 * fetched.seconds, LIST_AGE_SECONDS)
+        self.next_fetch = time.monotonic() + age
 
     def describe_state(self) -> dict[str, Any]:
         error = self.fetched.error
@@ -121,7 +140,8 @@ def check_entry(entry: Any, others: Entries) -> str:
 
 def fetch_all(upstreams: list[Upstream], via: str, seconds: float) -> list[Fetched]:
     """Fetch the lists of all upstreams at the same time."""
-    results = {upstream: upstream.fetched._replace(error="it did not send its lists in time") for upstream in upstreams}
+    late = "it did not send its lists in time"
+    results = {upstream: upstream.fetched._replace(error=late, seconds=seconds) for upstream in upstreams}
 
     def fetch(upstream: Upstream) -> None:
         results[upstream] = upstream.fetch(via, seconds)

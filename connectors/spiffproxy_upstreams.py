@@ -28,6 +28,7 @@ from spiffproxy import (
     Route,
     Settings,
     convert_exceptions,
+    encode_json,
     import_part,
     read_json,
 )
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from spiffproxy_upstream import Entries
 
 LIST_SECONDS = 5  # for the lists of all upstreams, which are fetched at the same time; SpiffArena waits 15 s
-LIST_AGE_SECONDS = 30  # after which lists are fetched again
 CALL_SECONDS = 44  # SpiffArena waits 45 s
 SUGGEST_SECONDS = 14  # SpiffArena waits 15 s
 MAX_HOPS = 10  # in Via; ends a loop through replicas on several hosts, whose pseudonyms differ
@@ -54,14 +54,14 @@ class Upstreams:
         self._pseudonym = make_pseudonym(proxy.settings, self._upstreams)
         self._lock = threading.Lock()
         self._update: threading.Thread | None = None  # the last one
-        self._next_update = 0.0
         self._merged: dict[str, tuple[list[Any], bytes]] = {}  # kind → what was merged, and the result
 
     def dispatch(self, environ: WSGIEnvironment, route: Route, names: str) -> Response | None:
         """Return the response of upstreams, or None if the request is for this proxy alone; raise ProxyError."""
         via = environ.get("HTTP_VIA", "")
         if route.guarded and (self._pseudonym in via or via.count(",") >= MAX_HOPS):
-            message = "This request has come through this proxy before: its upstreams lead back to it."
+            message = f"This request has come through this proxy before, or through more than {MAX_HOPS} others:"
+            message += " the upstreams of one of them lead back to it."
             raise ProxyError(508, "loop_detected", message)
         if route.handler in ("list_commands", "list_auths"):
             return Response(200, self._list_entries(route.handler[len("list_") :], environ))
@@ -86,9 +86,9 @@ class Upstreams:
 
     def _list_entries(self, kind: str, environ: WSGIEnvironment) -> bytes:
         proxies = PSEUDONYM.findall(environ.get("HTTP_VIA", ""))
-        if proxies:  # it gets what it does not have by itself, so that no entry is passed on in circles
+        if proxies:  # kept lists may have come from the one that asks, and would be passed on in circles
             pass_turn(environ)
-            seconds = max(LIST_SECONDS - len(proxies), 1)  # it has less time left
+            seconds = max(LIST_SECONDS - len(proxies), 1)  # the one that asks waits no longer than LIST_SECONDS
             lists = fetch_all(self._upstreams, self._add_via(environ), seconds)
             own = self._proxy.connectors.list_entries(kind)
             return self._merge(own, [fetched.entries(kind) for fetched in lists])
@@ -108,7 +108,7 @@ class Upstreams:
         for upstream, entries in zip(self._upstreams, lists):
             for entry_id, entry in entries.items():
                 owner = owners.setdefault(entry_id, upstream.url)
-                if owner is upstream.url:
+                if owner == upstream.url:
                     parts.append(entry)
                 else:
                     log_once(f"{entry_id} of the upstream {upstream.url} is left out; the one of {owner} is used")
@@ -117,18 +117,19 @@ class Upstreams:
     def _update_lists(self, environ: WSGIEnvironment, *, wait: bool) -> None:
         """Begin to fetch the lists if they are old; if told to, wait for the thread that does it."""
         with self._lock, suppress(RuntimeError):  # no thread can be started
-            if time.monotonic() >= self._next_update and not (self._update and self._update.is_alive()):
-                update = threading.Thread(target=self._fetch_and_store, daemon=True)
-                update.start()
-                self._update = update
+            if not (self._update and self._update.is_alive()):
+                old = [upstream for upstream in self._upstreams if time.monotonic() >= upstream.next_fetch]
+                if old:
+                    update = threading.Thread(target=self._fetch_and_store, args=(old,), daemon=True)
+                    update.start()
+                    self._update = update
         if wait and self._update and self._update.is_alive():
             pass_turn(environ)
             self._update.join(LIST_SECONDS + 2)
 
-    def _fetch_and_store(self) -> None:
-        for upstream, fetched in zip(self._upstreams, fetch_all(self._upstreams, self._add_via({}), LIST_SECONDS)):
+    def _fetch_and_store(self, upstreams: list[Upstream]) -> None:
+        for upstream, fetched in zip(upstreams, fetch_all(upstreams, self._add_via({}), LIST_SECONDS)):
             upstream.store(fetched)
-        self._next_update = time.monotonic() + LIST_AGE_SECONDS
 
     # one entry
 
@@ -141,10 +142,9 @@ class Upstreams:
             self._proxy.connectors.load_entry(kind, entry_id)
         except ProxyError as error:
             connector_name, _, name = entry_id.partition("/")
-            for connector in self._proxy.connectors:
-                is_imported = connector.name != connector_name or connector.wait_for_import(0)
-                if not is_imported or (connector.name == connector_name and name in connector.entries[kind]):
-                    raise
+            connectors = [connector for connector in self._proxy.connectors if connector.name == connector_name]
+            if any(not connector.wait_for_import(0) or name in connector.entries[kind] for connector in connectors):
+                raise
             return error
         return None
 
@@ -174,12 +174,11 @@ class Upstreams:
                 message = f"Nothing was executed: {command_id} is not known here, and perhaps to the upstream"
                 message += f" {upstream.url}, which has not sent its lists: {upstream.fetched.error}"
                 raise ProxyError(503, "upstream_unavailable", message)
-        raise ProxyError(
-            own_error.status, own_error.error_code, f"{own_error.message.rstrip('.')}. No upstream lists it either."
-        )
+        message = f"{own_error.message.rstrip('.')}. No upstream lists it either."
+        raise ProxyError(own_error.status, own_error.error_code, message)
 
     def _suggest(self, environ: WSGIEnvironment, category: str) -> Response | None:
-        """Ask one upstream after the other, those that are down at last: typeaheads are not listed."""
+        """Ask the upstreams in turn, since typeaheads are not listed; those that have sent no lists come last."""
         try:
             import_part("spiffproxy_typeahead").load_typeahead(self._proxy.connectors, category)
         except ProxyError as error:
@@ -202,7 +201,7 @@ class Upstreams:
                     return response
         raise failure
 
-    def _redirect(self, environ: WSGIEnvironment, auth_id: str, end: str) -> Response | None:
+    def _redirect(self, environ: WSGIEnvironment, auth_id: str, suffix: str) -> Response | None:
         """Send a browser that signs in to the upstream."""
         try:
             own_error = self._find_own_error("auths", auth_id)
@@ -211,7 +210,7 @@ class Upstreams:
         upstream = self._find_upstream("auths", auth_id, environ) if own_error else None
         if upstream is None:
             return None
-        location = f"{upstream.url}/v1/auth/{quote(auth_id)}{end}{read_query(environ)}"
+        location = f"{upstream.url}/v1/auth/{quote(auth_id)}{suffix}{read_query(environ)}"
         # the query has a token of SpiffArena
         headers = {"Location": location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return Response(302, b"", "text/plain", headers)
@@ -221,10 +220,9 @@ class Upstreams:
     ) -> Response:
         """Return the response of an upstream as it is; raise ProxyError, 502 or 503, if there is none."""
         environ.get("spiffproxy.log", {})["upstream"] = upstream.url
-        # the operator has named the upstream, and a command is allowed more time than a request of a connector
-        names = ["CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"]
-        config = {name: self._proxy.settings.config.get(name) for name in names}
-        config["CONNECTOR_PROXY_HTTP_TIMEOUT"] = CALL_SECONDS
+        # without the list of allowed hosts: the operator has named this one
+        name = "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"
+        config = {"CONNECTOR_PROXY_HTTP_TIMEOUT": CALL_SECONDS, name: self._proxy.settings.config.get(name)}
         pass_turn(environ)
         failure = None
         with convert_exceptions(f"the upstream {upstream.url}", self._proxy.slots):
@@ -248,8 +246,8 @@ class Upstreams:
 def make_pseudonym(settings: Settings, upstreams: list[Upstream]) -> str:
     """Return the name of this installation in Via, which all of its workers have; replicas, if they have one URL."""
     place = settings.public_url or socket.gethostname()
-    words = [place, settings.host, str(settings.port), *(upstream.url for upstream in upstreams)]
-    return f"spiffproxy-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:16]}"
+    words = [place, settings.host, settings.port, *(upstream.url for upstream in upstreams)]
+    return f"spiffproxy-{hashlib.sha256(encode_json(words)).hexdigest()[:16]}"
 
 
 def pass_turn(environ: WSGIEnvironment) -> None:

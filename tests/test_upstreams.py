@@ -23,6 +23,7 @@ from spiffproxy import Proxy, SettingError
 
 KEY = "Spiff-Connector-Proxy-Api-Key"
 CALL = "/v1/do/demo/Greet"
+LISTED = b'[{"id": "demo/Greet", "parameters": []}]'
 
 
 def entry(entry_id, **fields):
@@ -174,31 +175,42 @@ def test_an_upstream_that_is_down_keeps_its_last_list(front, upstream, serve, cl
     clock.seconds += 31
     assert listed_ids(app) == before
     assert [record.getMessage() for record in caplog.records if upstream.url in record.getMessage()] == [
-        f"the upstream {upstream.url} has no new lists: GET /v1/commands has the status 503. Check its URL",
+        f"the upstream {upstream.url} has no new lists: GET /v1/commands has the status 503",
         f"the upstream {upstream.url} has sent its lists again",
     ]
 
 
-@pytest.mark.parametrize("talk", [silent, then_waits(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[")])
-def test_an_upstream_that_hangs_does_not_keep_the_others_from_the_list(front, serve, raw_server, monkeypatch, talk):
+def test_an_upstream_that_starts_later(front, serve, raw_server, clock, monkeypatch):
+    """One that refuses connections is asked again after a second; one that hangs, later; the others, not sooner."""
+    port, hanging, reference = free_port(), raw_server(silent), Reference("java/Add")
+    monkeypatch.setattr("spiffproxy_http.client.TIMEOUT_SECONDS", 0.3)
+    app = front(f"http://127.0.0.1:{port}", hanging.url, serve(reference).url)
+    app.post_json(CALL, {}, status=503)
+    with serve_http(port=port) as server:
+        server.answer = lambda request: (200, {}, LISTED if request.command == "GET" else b"called")
+        clock.seconds += 1.1
+        assert app.post_json(CALL, {}).body == b"called"
+    assert hanging.connections == 1
+    assert len(reference.requests) == 2
+
+
+def test_an_upstream_that_hangs_does_not_keep_the_others_from_the_list(front, serve, raw_server, monkeypatch):
+    talk = then_waits(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[")
     app = front(raw_server(talk).url, serve(Reference("demo/Greet")).url)
-    monkeypatch.setattr("spiffproxy_upstreams.LIST_SECONDS", 0.3)
+    monkeypatch.setattr("spiffproxy_upstreams.LIST_SECONDS", 1)
     assert listed_ids(app)[-1] == "demo/Greet"
-
-
-LISTED = b'[{"id": "demo/Greet", "parameters": []}]'
 
 
 @pytest.mark.parametrize(
     ("status", "headers", "body", "words"),
     [
-        (200, {}, b"{}", "the body of GET /v1/commands is not a list"),
+        (200, {}, b"{}", "/v1/commands is not a list"),
         (200, {}, b"null", "is not a list"),
         (200, {}, b"", "JSONDecodeError"),
         (200, {}, b"<html>", "JSONDecodeError"),
         (200, {}, b'[{"id": "demo/Greet", "x": NaN}]', "JSONDecodeError"),
         (200, {}, b"[" * 100_000, "JSONDecodeError"),
-        (200, {}, b" " * (16 * 1024**2 + 1), "a list has more than 16777216 bytes"),
+        (200, {}, b" " * (16 * 1024**2 + 1), "/v1/commands has more than 16777216 bytes"),
         (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * (16 * 1024**2 + 1)), "more than 16777216 bytes"),
         (200, {"Content-Encoding": "br"}, b"x", "content coding br"),
         (401, {}, b"", "has the status 401. Check its key in CONNECTOR_PROXY_UPSTREAMS_FILE"),
@@ -221,13 +233,13 @@ def test_a_list_that_is_refused(imports, upstream, status, headers, body, words)
 def test_the_state_of_upstreams(imports, upstream, other_upstream, tmp_path):
     """Has the ids that each lists, and no key; the protocol does not demand `/v1/auths`."""
     upstream.answer = lambda request: (200, {}, LISTED) if "commands" in request.path else (404, {}, b"no such path")
-    other_upstream.answer = lambda request: (200, {}, b"[]") if request.path == "/v1/commands" else (500, {}, b"")
+    other_upstream.answer = lambda request: (200, {}, LISTED) if request.path == "/v1/commands" else (500, {}, b"")
     (tmp_path / "keys").write_text(f"{upstream.url} s3cret\n{other_upstream.url}\n")
     proxy = Proxy({"CONNECTOR_PROXY_UPSTREAMS_FILE": str(tmp_path / "keys")})
-    error = "GET /v1/auths has the status 500. Check its URL"
+    error = "GET /v1/auths has the status 500"
     assert proxy.upstreams.describe_state() == [
         {"url": upstream.url, "ok": True, "error": None, "commands": ["demo/Greet"], "auths": []},
-        {"url": other_upstream.url, "ok": False, "error": error, "commands": [], "auths": []},
+        {"url": other_upstream.url, "ok": False, "error": error, "commands": ["demo/Greet"], "auths": []},
     ]
     assert "keys" not in str(dict(proxy.settings.config))
 
