@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 LIST_SECONDS = 5  # for the lists of all upstreams, which are fetched at the same time; SpiffArena waits 15 s
 CALL_SECONDS = 44  # SpiffArena waits 45 s
 SUGGEST_SECONDS = 14  # SpiffArena waits 15 s
+MAX_LOGGED_IDS = 100
 MAX_HOPS = 10  # in Via; ends a loop through replicas on several hosts, whose pseudonyms differ
 PSEUDONYM = re.compile(r"spiffproxy-[0-9a-f]{16}")
 
@@ -106,12 +107,16 @@ class Upstreams:
         owners = {entry["id"]: "this proxy" for entry in json.loads(own)}
         parts = [own[1:-1]] if owners else []
         for upstream, entries in zip(self._upstreams, lists):
+            left_out: dict[str, list[str]] = {}
             for entry_id, entry in entries.items():
                 owner = owners.setdefault(entry_id, upstream.url)
                 if owner == upstream.url:
                     parts.append(entry)
                 else:
-                    log_once(f"{entry_id} of the upstream {upstream.url} is left out; the one of {owner} is used")
+                    left_out.setdefault(owner, []).append(entry_id)
+            for owner, ids in left_out.items():
+                first = ", ".join(ids[:MAX_LOGGED_IDS]) + (" …" if len(ids) > MAX_LOGGED_IDS else "")
+                log_once(f"the upstream {upstream.url}: {len(ids)} left out, as {owner} has the same: {first}")
         return b"[" + b", ".join(parts) + b"]"
 
     def _update_lists(self, environ: WSGIEnvironment, *, wait: bool) -> None:
