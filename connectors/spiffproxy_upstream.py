@@ -45,8 +45,9 @@ class Fetched(NamedTuple):
 class Upstream:
     """Another connector proxy."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, config: dict[str, Any]) -> None:
         self.url = url
+        self.config = config  # of the client
         self.fetched = Fetched(None, None)
         self.next_fetch = 0.0
         self._key = key
@@ -67,7 +68,8 @@ class Upstream:
         return fetched._replace(seconds=time.monotonic() - started)
 
     def _fetch_lists(self, via: str, seconds: float) -> Fetched:
-        client = UpstreamClient({"CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES": MAX_LIST_BYTES}, seconds=seconds)
+        config = {**self.config, "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES": MAX_LIST_BYTES}
+        client = UpstreamClient(config, seconds=seconds)
         lists = {}
         try:
             for kind in KINDS:

@@ -51,7 +51,10 @@ class Upstreams:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._upstreams = [Upstream(url, key) for url, key in read_upstreams(proxy.settings).items()]
+        # without the list of allowed hosts: the operator has named the upstreams
+        own_rules = {"CONNECTOR_PROXY_HTTP_TIMEOUT": CALL_SECONDS, "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS": ""}
+        config = {**proxy.settings.config, **own_rules}
+        self._upstreams = [Upstream(url, key, config) for url, key in read_upstreams(proxy.settings).items()]
         self._pseudonym = make_pseudonym(proxy.settings, self._upstreams)
         self._lock = threading.Lock()
         self._update: threading.Thread | None = None  # the last one
@@ -225,13 +228,10 @@ class Upstreams:
     ) -> Response:
         """Return the response of an upstream as it is; raise ProxyError, 502 or 503, if there is none."""
         environ.get("spiffproxy.log", {})["upstream"] = upstream.url
-        # without the list of allowed hosts: the operator has named this one
-        name = "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"
-        config = {"CONNECTOR_PROXY_HTTP_TIMEOUT": CALL_SECONDS, name: self._proxy.settings.config.get(name)}
         pass_turn(environ)
         failure = None
         with convert_exceptions(f"the upstream {upstream.url}", self._proxy.slots):
-            client = UpstreamClient(config, seconds=deadline - time.monotonic())
+            client = UpstreamClient(upstream.config, seconds=deadline - time.monotonic())
             try:
                 response = upstream.send(client, method, path, self._add_via(environ), body)
             except RequestError as error:
