@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spiffproxy_http import Client, RequestError
+from spiffproxy_http.url import parse_url
+from spiffproxy_settings import URL
 
 import spiffproxy
-from spiffproxy import JSON, encode_json
+from spiffproxy import JSON, SettingError, Settings, encode_json
 
 if TYPE_CHECKING:
     import spiffproxy_http
@@ -163,3 +166,58 @@ def log_once(line: str) -> None:
     if line not in logged:
         logged.add(line)
         spiffproxy.logger.warning("%s", line)
+
+
+# --- The settings -------------------------------------------------------------------------------------------------
+
+
+def read_upstreams(settings: Settings) -> dict[str, str]:
+    """Return the key of each upstream by its URL, in order; an empty key if it needs none. Raise SettingError."""
+    name = "CONNECTOR_PROXY_UPSTREAMS"
+    keys: dict[str, str] = {}
+    for number, text in enumerate(settings.upstreams.replace(",", " ").split(), 1):
+        url = read_upstream_url(f"{name}: URL {number}", text)
+        if url in keys:
+            raise SettingError(f"{name} has {url} twice. Remove one of them")
+        keys[url] = ""
+    if settings.upstreams_file:
+        keys.update(read_upstreams_file(settings.upstreams_file))
+    if not keys:
+        raise SettingError(f"{name} has no URL. Write one, such as http://host:7004, or unset it")
+    return keys
+
+
+def read_upstreams_file(path: str) -> dict[str, str]:
+    """Read lines of a URL and a key, which may be missing; a line that begins with # is a comment."""
+    name = "CONNECTOR_PROXY_UPSTREAMS_FILE"
+    try:
+        lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+    except OSError as error:
+        raise SettingError(f"{name}: {error}") from None
+    keys: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        url, *key = line.split() or [b"#"]
+        if url.startswith(b"#"):
+            continue
+        place = f"{name}: line {number}"
+        if len(key) > 1 or re.search(rb"[\0-\x1f\x7f]", b"".join(key)):
+            raise SettingError(f"{place} is not a URL and a key without control characters. Write: URL KEY")
+        text = read_upstream_url(place, url.decode("utf-8", "surrogateescape"))
+        if text in keys:
+            raise SettingError(f"{place} has {text}, as a line before. Remove one of them")
+        keys[text] = key[0].decode("latin-1") if key else ""  # the header has the bytes of the file
+    if not keys:
+        raise SettingError(f"{name}: {path} has no URL. Write one a line, with its key after a blank: URL KEY")
+    return keys
+
+
+def read_upstream_url(place: str, text: str) -> str:
+    """Return the base URL of an upstream; raise SettingError. It does not repeat the text, which may be a secret."""
+    if re.search("[@?#]", text):
+        raise SettingError(f"{place} has a user, a password, a query or a fragment. Write the URL without")
+    if not URL.fullmatch(text):
+        raise SettingError(f"{place} is not a URL such as https://host or http://host:8080/path")
+    try:
+        return str(parse_url(text)).rstrip("/")
+    except RequestError as error:  # for a host or a port
+        raise SettingError(f"{place}: {error}") from None

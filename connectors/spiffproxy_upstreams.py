@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 from spiffproxy_http import RequestError
 from spiffproxy_http.url import SAFE_CHARACTERS
-from spiffproxy_settings import read_upstreams
-from spiffproxy_upstream import Upstream, UpstreamClient, fetch_all, log_once
+from spiffproxy_upstream import Upstream, UpstreamClient, fetch_all, log_once, read_upstreams
 
 from spiffproxy import (
     Proxy,
