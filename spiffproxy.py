@@ -5,6 +5,7 @@
     GET  /v1/commands                   the commands of every connector
     GET  /v1/auths                      what a person can sign in to
     GET  /v1/status                     what runs, what is missing, and what is broken
+    GET  /v1/openapi.json               all of this, for programs
     POST /v1/do/<connector>/<Command>   execute a command
     GET  /v1/auth/<connector>/<Auth>    sign in, with a browser
     GET  /v1/typeahead/<category>       suggestions for a field of a form
@@ -1072,6 +1073,7 @@ ROUTES = {
     "v1/commands": Route(READ, "list_commands", guarded=True),
     "v1/auths": Route(READ, "list_auths", guarded=True),
     "v1/status": Route(READ, "show_status", guarded=True, part="spiffproxy_status"),
+    "v1/openapi.json": Route(READ, "show_openapi", guarded=True, part="spiffproxy_openapi"),
     "v1/do/*/*": Route(EXECUTE, "execute_command", guarded=True),
     "v1/typeahead/*": Route(READ, "suggest", guarded=True, part="spiffproxy_typeahead"),
     # a browser follows these, and has no key

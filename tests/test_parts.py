@@ -73,7 +73,12 @@ def test_alone_it_lists_on_the_command_line(alone):
 
 def test_alone_it_says_which_part_a_request_needs(alone, start_server):
     server = start_server(*EXAMPLES, module=alone)
-    for path, part in ("auth/example/SignIn", "sign_in"), ("typeahead/cities", "typeahead"), ("status", "status"):
+    for path, part in (
+        ("auth/example/SignIn", "sign_in"),
+        ("typeahead/cities", "typeahead"),
+        ("openapi.json", "openapi"),
+        ("status", "status"),
+    ):
         answer = fetch(f"{server.url}/v1/{path}")
         assert answer == (501, error_reply("part_missing", is_missing(f"spiffproxy_{part}.py")))
 
@@ -175,6 +180,7 @@ def test_every_part_is_tested_as_missing():
         "spiffproxy_command_line.py",
         "spiffproxy_call.py",
         "spiffproxy_new.py",
+        "spiffproxy_openapi.py",
         "spiffproxy_program.py",
         "spiffproxy_results.py",
         "spiffproxy_status.py",
