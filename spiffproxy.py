@@ -1189,7 +1189,12 @@ class Proxy:
 
     def show_index(self, environ: WSGIEnvironment, _: str) -> Response:
         text = f"A connector proxy for SpiffArena. Its commands: {environ.get('SCRIPT_NAME', '')}/v1/commands\n"
-        return Response(200, text.encode("latin-1"), "text/plain; charset=utf-8")  # WSGI's letters are bytes
+        plain = "text/plain; charset=utf-8"
+        response = Response(200, text.encode("latin-1"), plain, {"Vary": "Accept"})  # WSGI's letters are bytes
+        with suppress(ProxyError):  # without the page, browsers get the text as well
+            if "text/html" in environ.get("HTTP_ACCEPT", "").lower():
+                return import_part("spiffproxy_page").show_page(environ, response)
+        return response
 
     def show_liveness(self, *_: object) -> Response:
         return Response(200, b'{"ok": true}')
