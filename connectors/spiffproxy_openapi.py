@@ -128,7 +128,7 @@ def describe_operation(described: dict[str, Any], *, is_closed: bool) -> dict[st
 
 def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {}
-    for parameter in described["parameters"]:
+    for parameter in described.get("parameters", ()):
         schema = make_ids_unique(parameter.get("schema", {}), f"{described['id']}/{parameter['id']}")
         schema.update({name: parameter[name] for name in ("description", "default") if name in parameter})
         if parameter.get("secret"):
@@ -136,7 +136,7 @@ def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, An
         properties[parameter["id"]] = schema
     of_spiffarena = {"^spiff__": {"description": "what SpiffArena adds to every call"}}
     body: dict[str, Any] = {"type": "object", "properties": properties, "patternProperties": of_spiffarena}
-    required = [parameter["id"] for parameter in described["parameters"] if parameter["required"]]
+    required = [parameter["id"] for parameter in described.get("parameters", ()) if parameter.get("required")]
     if required:
         body["required"] = required
     if is_closed:

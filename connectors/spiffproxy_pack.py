@@ -99,7 +99,7 @@ def collect(folders: list[str], left_out: list[str]) -> dict[str, Path]:
 
 
 def copy_sources(packed: dict[str, Path], root: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "README.md")
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "README.md", "screenshot.png")
     for name, path in packed.items():
         if ignored(str(path.parent), [name]):
             continue

@@ -17,6 +17,8 @@ from spiffproxy import __version__
 
 ZIP, PYZ, WHEEL = "spiffproxy-lambda.zip", "spiffproxy.pyz", f"spiffproxy-{__version__}-py3-none-any.whl"
 BUNDLED = {path.relative_to(ROOT / "connectors").as_posix() for path in (ROOT / "connectors").rglob("*.py")}
+PAGE = ROOT / "connectors" / "spiffproxy_page" / "index.html"
+BUNDLED.add("spiffproxy_page/index.html")
 COMMAND = "# mine\nclass Hello:\n    def execute(self, *_):\n        return {'response': __file__, 'mimetype': 'text/plain'}\n"
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 
@@ -223,6 +225,8 @@ def test_the_pyz_serves(pyz, tmp_path, start_server, upstream):
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer) == {"ok": True}
     assert "connectors: bamboohr, coingecko, http, postgres, s3, smtp, xero;" in server.first_line
+    with urllib.request.urlopen(urllib.request.Request(server.url, headers={"Accept": "text/html"})) as answer:
+        assert answer.read() == PAGE.read_bytes()
 
 
 # --- the wheel ---
@@ -264,3 +268,4 @@ def test_the_wheel_installs_the_connectors_at_the_top(installed, tmp_path):
     where = Path(run(installed / "python", "-I", "-c", code, cwd=tmp_path).strip())
     assert where.is_relative_to(installed.parent)
     assert where.parent.parent.name == "site-packages"
+    assert (where.parent.parent / "spiffproxy_page" / "index.html").read_bytes() == PAGE.read_bytes()

@@ -254,9 +254,8 @@ class _Upstreams:
 
 
 def check_accessibility(page):
-    from axe_playwright_python.sync_playwright import Axe
-
-    results = Axe().run(page)
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    results = axe.Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 
 
@@ -287,7 +286,7 @@ def test_search_as_one_types(open_page, server):
     words.fill("supplier-free")
     words.fill("invoice_file")
     words.press("Enter")
-    assert page.locator("main h2").inner_text().startswith("shop/OldOrder")
+    page.locator("h2:focus", has_text="shop/OldOrder").wait_for()
     assert page.title() == "shop/OldOrder – Connector proxy"
     assert page.get_by_text("deprecated", exact=True).is_visible()
 
@@ -319,12 +318,12 @@ def test_a_command_runs_with_what_is_filled_in(page, tmp_path):
     """What is left empty is left out; a file becomes SpiffArena's file object."""
     file = tmp_path / "bill.txt"
     file.write_text("ten")
+    page.get_by_label("invoice_file from a file").set_input_files(file)
     page.get_by_label("article").fill("sun\nand stars")
     page.get_by_label("express").check()
     page.get_by_label("size").select_option('"l"')
     page.get_by_label("options").fill('{"gift": [true, null]}')
-    page.get_by_label("invoice_file from a file").set_input_files(file)
-    assert page.locator("#field-invoice_file").is_disabled()
+    page.locator("#field-invoice_file:disabled").wait_for()
     report, result = run(page)
     assert re.fullmatch(r"Done\s+HTTP 200 · http_status 200 · [0-9]+ ms", report)
     assert result["command_response"]["body"] == {
@@ -347,6 +346,7 @@ def test_an_error_is_in_plain_sight(page):
     assert "there is none left; order later" in report
     assert result["error"]["error_code"] == "OutOfStock"
     page.goto(page.url.replace("Order", "Text"))
+    page.locator("h2:focus", has_text="shop/Text").wait_for()
     page.get_by_role("button", name="Run").click()
     page.wait_for_selector(".outcome.bad")
     assert "HTTP 404" in page.locator(".outcome").inner_text()
@@ -360,7 +360,7 @@ def test_json_is_checked_as_one_types(page):
     for text, fault in [
         ('{"gift": tru', "This is not valid JSON"),
         ("gift", 'A string needs double quotes: "text"'),
-        ('["gift"]', "This must be of type object or null, but is of type list."),
+        ('["gift"]', "This must be of type object or null, but is list."),
         ('{"id": 12345678901234567890}', "a number is too large"),
         ('{"id": "12345678901234567890", "price": 1.5}', ""),
         ("null", ""),
@@ -474,7 +474,7 @@ def test_the_keyboard_alone_is_enough(open_page, server):
     page.keyboard.type("order an article")
     focus_by_keyboard(page, "a[href='#shop/Order']")
     page.keyboard.press("Enter")
-    page.locator("h2:focus").get_by_text("shop/Order").wait_for()
+    page.locator("h2:focus", has_text="shop/Order").wait_for()
     focus_by_keyboard(page, "#field-article")
     page.keyboard.type("moon")
     focus_by_keyboard(page, "#field-express")
@@ -487,7 +487,7 @@ def test_the_keyboard_alone_is_enough(open_page, server):
     assert page.get_by_role("status").filter(has_text="OutOfStock").count() == 1
     assert json.loads(page.get_by_label("Result").inner_text())["command_response"]["body"]["express"] is True
     page.go_back()
-    page.locator("h2:focus").get_by_text("State of the proxy").wait_for()
+    page.locator("h2:focus", has_text="State of the proxy").wait_for()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1400, "light")])
@@ -513,7 +513,7 @@ def test_it_fits_on_a_screen(open_page, server, width):
     assert page.get_by_role("table", name="Parameters").evaluate(widths) >= 0
     assert page.locator("nav").is_visible() is (width >= 720)
     page.get_by_role("link", name="All commands" if width < 720 else "problem").click()
-    page.locator("nav").wait_for()
+    page.locator("h2:focus", has_text="State of the proxy").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
 

@@ -171,6 +171,12 @@ def test_a_part_that_a_connector_needs_is_named(copy_module, write_connector, tm
     assert broken.endswith("No module named 'spiffproxy_program'")
 
 
+def test_without_the_page_a_browser_gets_the_text(copy_module, start_server):
+    server = start_server(module=copy_module("spiffproxy_page"))
+    with urllib.request.urlopen(urllib.request.Request(server.url, headers={"Accept": "text/html"})) as response:
+        assert response.read() == b"A connector proxy for SpiffArena. Its commands: /v1/commands\n"
+
+
 def test_every_part_is_tested_as_missing():
     tested = {"spiffproxy_author.py", "spiffproxy_pack.py", "spiffproxy_describe.py", "spiffproxy_tls.py"}
     tested |= {"spiffproxy_sign_in.py", "spiffproxy_http", "spiffproxy_lambda.py", "spiffproxy_typeahead.py"}
@@ -186,6 +192,7 @@ def test_every_part_is_tested_as_missing():
         "spiffproxy_status.py",
     }
     tested |= {"spiffproxy_upstreams.py", "spiffproxy_upstream.py"}
+    tested |= {"spiffproxy_page"}
     assert set(PARTS) == tested
 
 
