@@ -70,7 +70,9 @@ def test_another_method_on_a_command_is_405(app, method):
         assert answer.json == error_reply("method_not_allowed", f"takes POST, OPTIONS, not {method}")
 
 
-@pytest.mark.parametrize("path", ["/", "/liveness", "/v1/liveness", "/v1/commands", "/v1/auths"])
+@pytest.mark.parametrize(
+    "path", ["/", "/liveness", "/v1/liveness", "/v1/commands", "/v1/auths", "/v1/status", "/v1/openapi.json"]
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_another_method_on_what_is_read_is_405(app, path, method):
     answer = app.request(path, method=method, status=405)
@@ -78,7 +80,7 @@ def test_another_method_on_what_is_read_is_405(app, path, method):
     assert answer.json == error_reply("method_not_allowed", "takes GET, HEAD, OPTIONS")
 
 
-@pytest.mark.parametrize("path", ["/", "/liveness", "/v1/commands", "/v1/auths"])
+@pytest.mark.parametrize("path", ["/", "/liveness", "/v1/commands", "/v1/auths", "/v1/status", "/v1/openapi.json"])
 def test_head_is_get_without_the_body(app, path):
     got, head = app.get(path), app.head(path)
     assert head.headers == got.headers

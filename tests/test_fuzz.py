@@ -86,7 +86,14 @@ def calls(draw, commands):
 # --- requests ---
 
 OPEN_PATHS = ["/", "/liveness", "/v1/liveness"]
-PATHS = ["/v1/commands", "/v1/auths", "/v1/auth/example/SignIn", "/v1/auth/example/SignIn/callback", *OPEN_PATHS]
+PATHS = [
+    "/v1/commands",
+    "/v1/auths",
+    "/v1/status",
+    "/v1/auth/example/SignIn",
+    "/v1/auth/example/SignIn/callback",
+    *OPEN_PATHS,
+]
 segments = st.sampled_from(["v1", "do", "example", "Echo", "commands", "..", ""]) | latin
 paths = st.sampled_from(PATHS) | st.lists(segments, max_size=5).map("/".join) | latin
 # what may be odd about a request
@@ -163,7 +170,7 @@ def check(environ, status, headers, content):
         kind = "Unauthorized" if status == 401 else error["error_code"] if error else "JSON"
         assert status < 500 or FAULTS[command] == kind
     elif kind == "text/html":
-        assert path[:2] == ["v1", "auth"]
+        assert not path or path[:2] == ["v1", "auth"]
         assert "text/html" in environ["HTTP_ACCEPT"]
     else:  # what a command of version 1 says is its own
         assert kind == "text/plain"
