@@ -152,7 +152,7 @@ def make_ids_unique(schema: Any, place: str) -> Any:
         return schema
     copy = {key: make_ids_unique(value, place) for key, value in schema.items()}
     if isinstance(schema.get("$id"), str):
-        copy["$id"] = f"{quote(place)}/{schema['$id']}"
+        copy["$id"] = quote(f"{place}/{schema['$id']}")
     return copy
 
 
