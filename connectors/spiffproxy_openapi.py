@@ -61,9 +61,11 @@ READINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def show_openapi(proxy: Proxy, environ: WSGIEnvironment, names: str) -> Response:
+def show_openapi(proxy: Proxy, environ: WSGIEnvironment, _: str) -> Response:
     """Return the document, with each command that `/v1/commands` lists as a path."""
-    descriptions = decode_json(proxy.list_commands(environ, names).body.decode())
+    upstreams = proxy.upstreams
+    listed = upstreams.list_entries("commands", environ) if upstreams else proxy.connectors.list_entries("commands")
+    descriptions = decode_json(listed.decode())
     entries, _ = proxy.connectors.load_all("commands")
     # others are commands that accept any parameter, or of which it is not known
     closed = {entry.id for entry in entries if not entry.takes_kwargs}

@@ -67,7 +67,7 @@ class Upstreams:
             message += " the upstreams of one of them lead back to it."
             raise ProxyError(508, "loop_detected", message)
         if route.handler in ("list_commands", "list_auths"):
-            return Response(200, self._list_entries(route.handler[len("list_") :], environ))
+            return Response(200, self.list_entries(route.handler[len("list_") :], environ))
         if route.handler == "execute_command":
             return self._execute_command(environ, names)
         if route.handler == "suggest":
@@ -87,7 +87,8 @@ class Upstreams:
 
     # lists
 
-    def _list_entries(self, kind: str, environ: WSGIEnvironment) -> bytes:
+    def list_entries(self, kind: str, environ: WSGIEnvironment) -> bytes:
+        """Return the JSON of `/v1/commands` or `/v1/auths`: this proxy's entries, and those of the upstreams."""
         proxies = PSEUDONYM.findall(environ.get("HTTP_VIA", ""))
         if proxies:  # kept lists may have come from the one that asks, and would be passed on in circles
             pass_turn(environ)
