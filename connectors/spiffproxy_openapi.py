@@ -61,7 +61,7 @@ READINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def show_openapi(proxy: Proxy, environ: WSGIEnvironment, _: str) -> Response:
+def show_openapi(proxy: Proxy, environ: WSGIEnvironment, names: str) -> Response:
     """Return the document, with each command that `/v1/commands` lists as a path."""
     upstreams = proxy.upstreams
     listed = upstreams.list_entries("commands", environ) if upstreams else proxy.connectors.list_entries("commands")

@@ -249,6 +249,9 @@ def mounted(imports, shop):
 
 
 class _Upstreams:
+    def dispatch(self, *_):
+        """Leave every request to the proxy."""
+
     def describe_state(self):
         commands = ["shop/Order", "far/Away"]
         return [{"url": "https://far.example", "ok": False, "error": "it refused", "commands": commands}]
@@ -528,9 +531,10 @@ def test_an_address_that_names_no_command(open_page, server):
 
 
 def test_a_proxy_without_commands(open_page, start_server, tmp_path):
-    """And without the other parts: the module and the page alone."""
+    """And without the other parts: the module, the page and its state alone."""
     shutil.copy(ROOT / "spiffproxy.py", tmp_path)
     shutil.copytree(INDEX.parent, tmp_path / "connectors" / INDEX.parent.name)
+    shutil.copy(ROOT / "connectors" / "spiffproxy_status.py", tmp_path / "connectors")
     page = open_page(start_server(module=tmp_path / "spiffproxy.py").url)
     assert page.get_by_text("This proxy has no commands.").is_visible()
     assert page.locator("#health").inner_text() == "No problems"

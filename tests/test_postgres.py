@@ -1460,7 +1460,7 @@ def test_without_psycopg():
     """It is listed, a call says how to get it, and nothing else is touched."""
     ended = run_proxy("list")
     assert "\n  postgres/DropTable(database_connection_str*: str, table_name*: str)\n" in ended.stdout
-    assert f"\nLacking\n  connector_postgres needs psycopg, which is not installed: {HOW}\n" in ended.stdout
+    assert f"\nMissing\n  connector_postgres needs psycopg, which is not installed: {HOW}\n" in ended.stdout
     assert ended.returncode == 0
     ended = run_proxy(*CALL)
     assert json.loads(ended.stdout)["error"]["error_code"] == "connector_unavailable"

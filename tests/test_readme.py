@@ -18,16 +18,20 @@ READMES = [ROOT / "README.md", *sorted((ROOT / "connectors").rglob("README.md"))
 ALL = "\n".join(path.read_text() for path in READMES)
 
 
-def section(title):
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+CONNECTORS = (ROOT / "connectors" / "README.md").read_text()
+
+
+def section(title, text=README):
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 GUIDE = section("Write a connector")
 
 
 def blocks(language):
-    """Return the blocks of a language in all READMEs but for those of the guide."""
-    return re.findall(rf"```{language}\n(.*?)```", ALL.replace(GUIDE, ""), re.DOTALL)
+    """Return the blocks of a language in all READMEs but for those of the guides."""
+    text = ALL.replace(GUIDE, "").replace(section("Commands in other languages", CONNECTORS), "")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_settings_are_those_of_the_code():
@@ -135,40 +139,75 @@ def test_the_call_answers_what_the_readme_shows(example_server):
 
 
 INTERPRETERS = {"javascript": "node", "perl": "perl"}
+SERVE = re.compile(r"((?:[A-Z_]+=\S+ )*)python3 spiffproxy.py((?: --[a-z]+ \S+)*)")
 
 
-def test_the_guide(start_server, upstream, tmp_path):
-    """Each of its blocks, in their order: what it writes is written, what it runs is run, and answers as it says."""
+@pytest.fixture
+def follow(start_server, tmp_path):
+    """Return a function that does what the blocks of a text say, in their order, in one folder.
+
+    What it writes is written; what it runs is run, and prints what it shows. `replaced` has other ports by those in
+    the text; the ports of servers that it starts are added.
+    """
     for name in "spiffproxy.py", "connectors":
         (tmp_path / name).symlink_to(ROOT / name)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
-    replaced = {"python3 ": f"'{sys.executable}' ", "8080": str(urlsplit(upstream.url).port)}
-    upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
-    ran = 0
-    for before, language, text in re.findall(r"(.*?)```(\w+)\n(.*?)```", GUIDE, re.DOTALL):
-        if language != "console":
+    replaced = {"python3 ": f"'{sys.executable}' "}
+
+    def run(command, shown):
+        serve = SERVE.fullmatch(command)
+        if command.startswith("export "):
+            environ.update([command[len("export ") :].split("=")])
+        elif serve:
+            settings = dict(word.split("=") for word in serve[1].split())
+            port, flags = (re.findall(r"--port (\d+)", serve[2]) or ["7004"])[0], re.sub(r" --port \d+", "", serve[2])
+            module = tmp_path / "spiffproxy.py"
+            server = start_server(*flags.split(), module=module, cwd=tmp_path, **{**environ, **settings})
+            replaced[port] = str(server.port)
+            assert server.first_line.endswith(shown.lstrip("… ").replace(port, str(server.port)))
+        else:
+            for old, new in replaced.items():
+                command = command.replace(old, new)
+            options = {"capture_output": True, "text": True, "timeout": 30}
+            ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, **options)
+            assert ended.returncode == 0, ended.stderr
+            assert ended.stdout.strip() == shown.strip() or not shown
+
+    def follow(text, **ports):
+        """Return the number of commands that were run."""
+        replaced.update({port.lstrip("_"): number for port, number in ports.items()})
+        ran = 0
+        for before, language, block in re.findall(r"(.*?)```(\w+)\n(.*?)```", text, re.DOTALL):
             if language in INTERPRETERS and not shutil.which(INTERPRETERS[language]):
                 pytest.skip(f"{INTERPRETERS[language]} is not installed")
-            (tmp_path / re.findall(r"`(my/[\w/]+\.\w+)`", before)[-1]).write_text(text)
-            continue
-        for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-            ran += 1
-            if command.startswith("export "):
-                environ.update([command[len("export ") :].split("=")])
-            elif command == "python3 spiffproxy.py --connectors my":
-                server = start_server("--connectors", "my", module=tmp_path / "spiffproxy.py", cwd=tmp_path, **environ)
-                replaced["7004"] = str(server.port)
-                assert server.first_line.endswith(shown.lstrip("… ").replace("7004", str(server.port)))
-            else:
-                for old, new in replaced.items():
-                    command = command.replace(old, new)
-                options = {"capture_output": True, "text": True, "timeout": 30}
-                ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, **options)
-                assert ended.returncode == 0, ended.stderr
-                assert ended.stdout.strip() == shown.strip() or not shown
-    assert ran == 7
+            if language != "console":
+                (tmp_path / re.findall(r"`(my/[\w/]+\.\w+)`", before)[-1]).write_text(block)
+                continue
+            for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+                run(command, shown)
+                ran += 1
+        return ran
+
+    return follow
+
+
+def test_the_guide(follow, upstream):
+    upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
+    assert follow(GUIDE, _8080=str(urlsplit(upstream.url).port)) == 7
     (request,) = upstream.requests
     assert (request.path, request.headers["Authorization"]) == ("/tickets/7", "Bearer s3cret")
+
+
+FIRST_STEPS = GUIDE[: GUIDE.index("Check it, and call it")]
+
+
+def test_the_guide_to_other_languages(follow):
+    """It goes on with the connector of the first guide."""
+    assert follow(FIRST_STEPS + section("Commands in other languages", CONNECTORS)) == 4
+
+
+def test_the_guide_to_several_proxies(follow):
+    assert follow(FIRST_STEPS + section("Several proxies behind one", CONNECTORS)) == 6
 
 
 def test_the_lines_for_docker_compose(example_server):

@@ -505,7 +505,7 @@ def test_our_own_proxy_as_an_upstream(front, start_server, tmp_path):
     assert app.post_json("/v1/do/example/CombineStrings", {"arg1": "a", "arg2": "é"}).text == "aé"
     assert app.post_json("/v1/do/example/CombineStrings", {"arg1": "a"}, status=400).json["error"] == {
         "error_code": "invalid_parameters",
-        "message": "example/CombineStrings: missing: arg2. It takes arg1 (required), arg2 (required).",
+        "message": "example/CombineStrings: missing: arg2. It accepts arg1 (required), arg2 (required).",
     }
     app.post_json("/v1/do/example/Echo", {"message": "x", "spiff__callback_url": "http://a.example/cb"}, status=202)
     assert app.get("/v1/typeahead/cities?prefix=Ber&limit=1").json == [{"name": "Berlin", "country": "DE"}]
