@@ -44,7 +44,7 @@ class {command}:
 TEST = """\
 import unittest
 
-from connector_{connector}.commands.{module} import {command}, NameMissing
+from {package}.commands.{module} import {command}, NameMissing
 
 
 class Test{command}(unittest.TestCase):
@@ -73,7 +73,7 @@ def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
     if keyword.iskeyword(module):
         module += "_"
     package = folder / f"connector_{connector}"
-    names = {"connector": connector, "module": module, "command": command}
+    names = {"package": package.name, "module": module, "command": command}
     test = folder / f"test_{connector}_{module}.py"
     write(
         {package / "commands" / f"{module}.py": COMMAND.format(**names), test: TEST.format(**names)},
