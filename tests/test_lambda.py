@@ -792,5 +792,5 @@ def test_what_is_no_event_is_asked_for_nothing(handler, event):
 def test_an_odd_method_is_405(handler, method):
     answer = handler(function_url(method=method, path="/liveness"))
     assert answer["statusCode"] == 405
-    assert json.loads(answer["body"]) == error_reply("method_not_allowed", "takes GET, HEAD, OPTIONS, not")
+    assert json.loads(answer["body"]) == error_reply("method_not_allowed", "accepts GET, HEAD, OPTIONS, but not")
     assert headers_of(answer)["Allow"] == "GET, HEAD, OPTIONS"

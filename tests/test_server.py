@@ -475,7 +475,7 @@ def test_a_log_format_that_does_not_exist():
     ended = run_proxy("--log-format", "xml")
     assert (ended.returncode, ended.stderr) == (
         2,
-        "spiffproxy: --log-format is 'xml'; it may be text or json\n",
+        "spiffproxy: --log-format is 'xml'. Use text or json.\n",
     )
 
 

@@ -15,7 +15,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("PORT", "http", "'http'; it takes a whole number from 0 to 65535"),
+        ("PORT", "http", "'http'. Use a whole number from 0 to 65535."),
         ("PORT", "65536", "from 0 to 65535"),
         ("PORT", "-1", "from 0 to 65535"),
         ("PORT", "７００４", "from 0 to 65535"),
@@ -54,7 +54,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
         ("AUTH_REDIRECT_URLS", "https://a.example/b?token=", "it has more than scheme, host, port and path"),
         ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
-        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or 0 or"),
+        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'. Use off or 0 or"),
         ("SECRET_KEY", "", "set but empty"),
         ("SECRET_KEY", " ", "set but empty"),
         ("API_KEY", "", "set but empty"),
@@ -62,7 +62,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("API_KEY", "k\nl", "a key has a control character"),
         ("API_KEY_FILE", "", "set but empty"),
         ("API_KEY_FILE", "/no/such/file", "No such file"),
-        ("API_KEY_FILE", "/dev/null", "holds no key"),
+        ("API_KEY_FILE", "/dev/null", "has no key"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value, words, monkeypatch, capsys):
@@ -105,8 +105,8 @@ def test_an_empty_setting_is_an_unset_one(imports, name):
         ("A = 1\n\nraise ValueError('s3cret')\n", "line 3: ValueError"),
         ("import sys\nsys.exit('s3cret')\n", "line 2: SystemExit"),
         ("def f():\n    raise OSError('s3cret')\n\nf()\n", "line 2: OSError"),
-        ("CONNECTOR_PROXY_API_KEY = True\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not bool"),
-        ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not NoneType"),
+        ("CONNECTOR_PROXY_API_KEY = True\n", "CONNECTOR_PROXY_API_KEY must be a string or a number, but is a boolean"),
+        ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be a string or a number, but is null"),
         ("CONNECTOR_PROXY_PORT = 'x'\n", "CONNECTOR_PROXY_PORT is 'x'"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
         ("S3_URL", "https://user:s3cret@host", "has a user, a password or a query; write a URL without"),
         ("HTTP_TIMEOUT", "soon", "is 'soon'; it takes a number of seconds above 0"),
         ("OTHER_TIMEOUT", "0", "is '0'; it takes a number of seconds above 0"),
-        ("OTHER_MAX_BYTES", "1k", "is '1k'; it takes a whole number from 1 to "),
+        ("OTHER_MAX_BYTES", "1k", "is '1k'. Use a whole number from 1 to "),
         ("HTTP_ALLOWED_HOSTS", "http://10.0.0.1", "'http://10.0.0.1' is no name, address or network"),
         ("HTTP_ALLOWED_HOSTS", "a.example;b.example", "'a.example;b.example' is no name, address or network"),
         ("HTTP_ALLOWED_HOSTS", ",", "names no host"),
@@ -329,12 +329,12 @@ def test_the_config_file_is_compiled_by_its_own_rules(imports, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [
-        (["--port", "x"], {}, "--port is 'x'; it takes a whole number from 0 to 65535"),
-        ([], {"CONNECTOR_PROXY_PORT": "x"}, "CONNECTOR_PROXY_PORT is 'x'; it takes a whole number from 0 to 65535"),
-        (["--port", "0"], {"CONNECTOR_PROXY_THREADS": "x"}, "CONNECTOR_PROXY_THREADS is 'x'; it takes a whole"),
+        (["--port", "x"], {}, "--port is 'x'. Use a whole number from 0 to 65535."),
+        ([], {"CONNECTOR_PROXY_PORT": "x"}, "CONNECTOR_PROXY_PORT is 'x'. Use a whole number from 0 to 65535."),
+        (["--port", "0"], {"CONNECTOR_PROXY_THREADS": "x"}, "CONNECTOR_PROXY_THREADS is 'x'. Use a whole"),
         (["--connectors", "/nowhere"], {}, "--connectors: there is no folder /nowhere"),
         (["list", "--config", "/nowhere.py"], {}, "--config: "),
-        (["--log-format", "xml"], {}, "--log-format is 'xml'; it may be text or json"),
+        (["--log-format", "xml"], {}, "--log-format is 'xml'. Use text or json."),
     ],
 )
 def test_a_message_names_what_was_used(arguments, environ, message):

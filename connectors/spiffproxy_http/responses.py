@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from spiffproxy import parse_header_lines
+from spiffproxy import BLANK, CONTROL, TOKEN
 from spiffproxy_http.headers import NAME, Headers
 
 if TYPE_CHECKING:
@@ -130,10 +130,32 @@ def quote(data: bytes) -> str:
 def read_headers(reader: BufferedReader) -> Headers:
     """Return the headers; lines that are not field lines are skipped."""
     block = read_header_block(reader)
-    fields = parse_header_lines(block, strict=False)
+    fields = parse_header_lines(block)
     if len(fields) < block.count(b"\n"):
         check_skipped_lines(block)
     return Headers(fields)
+
+
+def parse_header_lines(block: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of header lines, as latin-1.
+
+    What a server would refuse is read as well as possible: a folded line continues the line before it, control
+    characters become blanks, and other lines that are invalid are skipped.
+    """
+    fields: list[tuple[str, str]] = []
+    is_field = False  # the last line that was not folded
+    for line in CONTROL.sub(" ", block.decode("latin-1")).split("\n"):
+        if line[:1] in (" ", "\t"):
+            if is_field:
+                before, start = fields[-1]
+                fields[-1] = (before, f"{start} {line.strip(BLANK)}".strip(BLANK))
+            continue
+        name, colon, value = line.partition(":")
+        name = name.rstrip(" \t")
+        is_field = bool(colon and TOKEN.fullmatch(name))
+        if is_field:
+            fields.append((name, value.strip(BLANK)))
+    return fields
 
 
 def check_skipped_lines(block: bytes) -> None:
