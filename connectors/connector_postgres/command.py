@@ -41,7 +41,7 @@ class PostgresCommand(ConnectorCommand):
         except ImportError:
             message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
             raise PostgresError("connector_unavailable", message) from None
-        return Session(self.database_connection_str, config).run(statement)
+        return Session(self.database_connection_str, statement, config).run()
 
 
 @dataclass(repr=False)

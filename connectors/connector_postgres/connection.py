@@ -1,163 +1,108 @@
-"""Connect to PostgreSQL within a deadline, and decide by SQLSTATE and by the state of libpq what went wrong.
+"""Connect to PostgreSQL within a deadline, and decide by SQLSTATE and by the state of libpq why that failed.
 
-The words of PostgreSQL and of libpq are localised and quote names: they are shown as the reason, and decide nothing.
+The messages of PostgreSQL and of libpq are localised and quote names: they are shown as the reason, and decide nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import re
 import select
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 import psycopg
 from psycopg import RawCursor, errors, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.pq import ConnStatus, PollingStatus
-from psycopg.waiting import Wait
 
-from connector_postgres.errors import PostgresError, describe_sqlstate, refuse
-from connector_postgres.values import ADAPTERS
+from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
+from connector_postgres.values import LOADERS
 
 WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
 UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
-CHUNK = 32768  # bytes; less than what the system buffers for a pair of sockets
-VERBOSE = 2  # PQERRORS_VERBOSE: the SQLSTATE precedes the words
-REFUSALS = {
-    "28P01": "InvalidPassword",
-    # the user; no such database; no CONNECT privilege; a database that accepts no connections
-    "28|3D|42501|55000": "InvalidAuthorizationSpecification",
-    "53|57": "CannotConnectNow",
-}
-# PgBouncer reports nearly everything as 08P01, and always in English; these refusals do not pass, all others may
-POOLER_REFUSALS = {
-    "(password|SASL|certificate|PAM) authentication failed|no such user": "InvalidPassword",
-    "no such database|database .* is disabled|(TLS|SSL) |bouncer config": "InvalidAuthorizationSpecification",
-    "not allowed|unix socket|login (failed|rejected)": "InvalidAuthorizationSpecification",
-    "unsupported startup parameter": "ValueError",
-}
+NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432"}
+CHUNK_BYTES = 65536
+VERBOSE = 2  # PQERRORS_VERBOSE: the SQLSTATE precedes the message
+# codes whose name in psycopg says less
+CODES = {"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"}
+# PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
+POOLER_REFUSALS = re.compile(
+    "(password|SASL|certificate|PAM) authentication failed|no such (user|database)|database .* is disabled|(TLS|SSL) "
+    "|bouncer config|not allowed|unix socket|login (failed|rejected)|unsupported startup parameter"
+)
 
 
 class Connection(psycopg.Connection):  # type: ignore[misc]
-    """A connection that says why it failed, and that refuses a message that is too large while it arrives."""
+    """A connection that ends at its deadline, or if more bytes arrive than `limit`.
 
-    limit = sys.maxsize  # of bytes received; libpq has none: it reads a message whole, however long it is
-    received = 0
-    unsent = b""
+    libpq itself waits without end and reads a message of any size. Therefore it reads from and writes to a pair of
+    sockets, and two threads pass the bytes on.
+    """
 
-    @classmethod
-    def _connect_gen(cls, conninfo: str = "", *, timeout: float = 0) -> Any:
-        """Connect to one address; psycopg does the same, and forgets the state in which it failed."""
-        pgconn = pq.PGconn.connect_start(conninfo.encode())
-        show_sqlstate(pgconn)
-        deadline = time.monotonic() + (timeout or math.inf)
-        has_tls = is_open = False
-        while pgconn.status != ConnStatus.BAD:
-            with socket.socket(fileno=os.dup(pgconn.socket)) as peer:  # libpq closes its own
-                has_tls = pgconn.status == ConnStatus.SSL_STARTUP and (pgconn.ssl_in_use or peek(peer) in (b"S", b"N"))
-                polled = pgconn.connect_poll()
-                is_open = peek(peer) != b""
-            if polled == PollingStatus.OK:
-                pgconn.nonblocking = 1
-                return cls(pgconn)
-            wanted = Wait.R if polled == PollingStatus.READING else Wait.W
-            while pgconn.status != ConnStatus.BAD and not (yield pgconn.socket, wanted):
-                if time.monotonic() > deadline:
-                    raise errors.ConnectionTimeout("there was no answer in time")
-        try:
-            raise explain(pgconn, conninfo_to_dict(conninfo), has_tls=has_tls, is_open=is_open)
-        finally:
-            pgconn.finish()
-
-    def __init__(self, pgconn: Any, *arguments: Any, **options: Any) -> None:
-        """Put a pair of sockets between libpq and PostgreSQL: libpq gets its bytes from here."""
-        super().__init__(pgconn, *arguments, **options)
+    def __init__(self, pgconn: Any, deadline: float) -> None:
+        super().__init__(pgconn)
+        self.cursor_factory = RawCursor
+        # PgBouncer may send each transaction to another server, which does not know a prepared statement
+        self.prepare_threshold = None
+        for oid, loader in LOADERS.items():
+            self.adapters.register_loader(oid, loader)
+        self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
         self.peer = socket.socket(fileno=os.dup(pgconn.socket))
-        self.valve, end = socket.socketpair()
-        with end:
-            os.dup2(end.fileno(), pgconn.socket, inheritable=False)
-        for one in (self.peer, self.valve):
-            one.setblocking(False)
-        os.set_blocking(pgconn.socket, False)
+        self.near, far = socket.socketpair()
+        with far:
+            far.setblocking(False)
+            os.dup2(far.fileno(), pgconn.socket, inheritable=False)
+        ways = (self.peer, self.near), (self.near, self.peer)
+        self.threads = [threading.Thread(target=self.pass_on, args=way, daemon=True) for way in ways]
+        for thread in self.threads:
+            thread.start()
 
-    def wait(self, generator: Any, *arguments: Any, **options: Any) -> Any:
-        """Run a generator of psycopg, which yields what it waits for: to read, to write, or both."""
-        try:
-            wanted = next(generator)
-            while True:
-                wanted = generator.send(self.exchange(wanted))
-        except StopIteration as end:
-            return end.value
-
-    def exchange(self, wanted: int) -> int:
-        """Pass bytes on in both directions until libpq can do what it waits for."""
-        while True:
-            self.unsent = self.unsent or receive(self.valve) or b""
-            ready = poll(self.pgconn.socket, wanted, 0)
-            if ready:
-                return ready
-            if poll(self.peer.fileno(), Wait.RW if self.unsent else Wait.R) & Wait.W:
-                with suppress(OSError):  # reading finds out that the connection is lost
-                    self.unsent = self.unsent[self.peer.send(self.unsent) :]
-            data = receive(self.peer)
-            self.received += len(data or b"")
-            if self.received > self.limit:
-                raise PostgresError("ResponseTooLarge")
-            if data:
-                self.valve.sendall(data)
-            elif data is not None:
-                self.valve.shutdown(socket.SHUT_WR)
+    def pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while seconds_until(self.deadline) and self.received <= self.limit:
+                source.settimeout(seconds_until(self.deadline))
+                data = source.recv(CHUNK_BYTES)
+                if not data:
+                    break
+                if source is self.peer:
+                    self.received += len(data)
+                target.sendall(data)
+        for end in (source, target):  # the other thread waits for one of them
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         super().close()
-        with self.peer, self.valve, suppress(OSError):
-            self.peer.sendall(self.unsent + (receive(self.valve) or b""))  # that the session ends
+        for thread in self.threads:
+            thread.join()
+        self.peer.close()
+        self.near.close()
 
 
-def poll(descriptor: int, wanted: int, milliseconds: float | None = None) -> int:
-    """Return which of reading and writing is possible, as psycopg numbers them; an error is found by reading."""
-    poller = select.poll()
-    poller.register(descriptor, (wanted & Wait.R and select.POLLIN) | (wanted & Wait.W and select.POLLOUT))
-    events = dict(poller.poll(milliseconds)).get(descriptor, 0)
-    return (Wait.R if events & ~select.POLLOUT else 0) | (Wait.W if events & select.POLLOUT else 0)
+def seconds_until(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0)
 
 
-def receive(source: socket.socket, size: int = CHUNK, flags: int = 0) -> bytes | None:
-    """Return what has arrived: b"" if the other side has closed the connection, None if there is nothing yet."""
-    try:
-        return source.recv(size, flags)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def peek(peer: socket.socket) -> bytes | None:
-    """Return the next byte as `receive` does, and leave it to libpq."""
-    return receive(peer, 1, socket.MSG_PEEK)
-
-
-def connect(conninfo: Any, seconds: float) -> Any:
+def connect(conninfo: Any, deadline: float) -> Connection:
     """Return a connection to the first address that accepts; raise `PostgresError`."""
-    given = read_conninfo(conninfo)
-    hosts = str(given.get("host")).count(",") + 1
-    timeout = max(math.ceil(seconds / hosts), 2)  # of a silent host, so that the next has its turn; 1 is 2, to libpq
-    options = {"connect_timeout": timeout, **given, "client_encoding": "UTF8"}
-    try:
-        # PgBouncer may send each transaction to another server, where a prepared statement does not exist
-        return Connection.connect(**options, context=ADAPTERS, cursor_factory=RawCursor, prepare_threshold=None)
-    except psycopg.Error as error:
-        words = redact(str(error).partition("\n")[0], given)
-        if error.sqlstate:
-            raise explain_refusal(error.sqlstate, words) from None
-        code = "ConnectTimeout" if isinstance(error, errors.ConnectionTimeout) else "ConnectionFailed"
-        raise PostgresError(code, f"No connection to {name_place(given)}: {words}") from None
+    attempts = look_up(read_conninfo(conninfo), deadline)
+    failure = None
+    for number, given in enumerate(attempts):
+        # the next address has its turn even if this one is silent
+        seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
+        try:
+            return Connection(open_connection(given, time.monotonic() + seconds), deadline)
+        except PostgresError as error:
+            if error.status != 503:
+                raise
+            failure = error
+    raise failure or PostgresError("ConnectionFailed")
 
 
 def read_conninfo(conninfo: Any) -> dict[str, Any]:
@@ -165,19 +110,86 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
     if isinstance(conninfo, str) and not conninfo.strip():
         raise refuse(f"database_connection_str is empty. {WRITE}")
     try:
-        given = conninfo_to_dict(conninfo.encode().decode())
+        given = {**conninfo_to_dict(conninfo.encode().decode()), "client_encoding": "UTF8"}
+        timeout_from_conninfo(given)
     except Exception:
         raise refuse(f"database_connection_str is not a connection string of PostgreSQL. {WRITE}") from None
-    hosts, addresses, ports = (str(given.get(name) or "").split(",") for name in ("host", "hostaddr", "port"))
     if UNESCAPED.match(conninfo):
         raise refuse(f"database_connection_str has @ or / in the password. {WRITE}")
+    ports = str(given.get("port") or "").split(",")
     if not all(re.fullmatch("[0-9]{0,5}", port) and int(port or 5432) <= 65535 for port in ports):
         raise refuse(f"database_connection_str has a port that is not a number from 1 to 65535. {WRITE}")
-    if len(ports) not in (1, len(hosts)) or (len(addresses) > 1 and len(addresses) != len(hosts)):
-        raise refuse("database_connection_str must have as many of port and hostaddr as of host")
-    if not re.fullmatch("-?[0-9]*", str(given.get("connect_timeout") or "")):
-        raise refuse("connect_timeout in database_connection_str must be a number of seconds")
+    # libpq checks the options before it connects, and fails at a socket that does not exist if they are valid
+    reason = pq.PGconn.connect_start(make_conninfo(**{**given, **NOWHERE}).encode()).get_error_message("utf-8")
+    if NOWHERE["host"] not in reason:
+        raise refuse(f"database_connection_str cannot be used: {redact(reason, given)}")
     return given
+
+
+def look_up(given: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
+    """Return what to connect to, with an address for each host. The resolver, in its thread, knows no deadline."""
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append(conninfo_attempts(given))
+        except psycopg.Error as error:
+            code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
+            outcome.append(PostgresError(code, f"No connection to {name_place(given)}: {error}"))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds_until(deadline))
+    if not outcome:
+        raise PostgresError("ConnectTimeout")
+    if isinstance(outcome[0], PostgresError):
+        raise outcome[0]
+    return outcome[0]
+
+
+def open_connection(given: dict[str, Any], deadline: float) -> Any:
+    """Connect to one address, as psycopg does, which forgets the state in which libpq failed."""
+    pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
+    show_sqlstate(pgconn)
+    polled, answer, has_tls = PollingStatus.WRITING, b"", False
+    while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
+        is_reading = polled == PollingStatus.READING
+        poller = select.poll()
+        poller.register(pgconn.socket, select.POLLIN if is_reading else select.POLLOUT)
+        if not poller.poll(seconds_until(deadline) * 1000):
+            break
+        answer = peek(pgconn.socket) if is_reading else b""
+        has_tls = pgconn.status == ConnStatus.SSL_STARTUP and bool(answer or pgconn.ssl_in_use)
+        polled = pgconn.connect_poll()
+    if polled == PollingStatus.OK:
+        pgconn.nonblocking = 1
+        return pgconn
+    failure = explain_failure(pgconn, given, bool(answer), has_tls)
+    pgconn.finish()
+    raise failure
+
+
+def explain_failure(pgconn: Any, given: dict[str, Any], is_answered: bool, has_tls: bool) -> PostgresError:
+    place = name_place(given)
+    if pgconn.status != ConnStatus.BAD:
+        return PostgresError("ConnectTimeout", f"No connection to {place}: there was no answer in time")
+    text = redact(pgconn.get_error_message("utf-8").strip(), given)
+    refusal = re.search(r":  ([0-9A-Z]{5}): (.*)", text)
+    if refusal:  # a database that accepts no connections is 55000
+        return explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
+    reason = text.partition("\n")[0].rpartition(" failed: ")[2]
+    if has_tls:
+        return PostgresError("SSLError", f"TLS with {place} failed, or its certificate is not trusted: {reason}")
+    if is_answered:
+        return refuse(f"database_connection_str cannot be used for {place}: {reason}")
+    return PostgresError("ConnectionFailed", f"No connection to {place}: {reason}")
+
+
+def peek(descriptor: int) -> bytes:
+    """Return the next byte that PostgreSQL has sent, and leave it to libpq; b"" if there is none."""
+    with socket.socket(fileno=os.dup(descriptor)) as peer, suppress(OSError):
+        return peer.recv(1, socket.MSG_PEEK)
+    return b""
 
 
 def name_place(given: dict[str, Any]) -> str:
@@ -186,49 +198,24 @@ def name_place(given: dict[str, Any]) -> str:
 
 def show_sqlstate(pgconn: Any) -> None:
     """Have libpq put the SQLSTATE of a refusal into its message; psycopg has no function for it."""
-    module = sys.modules[type(pgconn).__module__]
-    path = str(module.__file__)
+    path = str(sys.modules[type(pgconn).__module__].__file__)
     if path.endswith(".py"):  # psycopg without its binary part
         path = pq.misc.find_libpq_full_path() or path
-    with suppress(OSError, AttributeError):  # where libpq is inside of psycopg; then refusals have no SQLSTATE
+    with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
         ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
 
 
-def explain(pgconn: Any, given: dict[str, Any], *, has_tls: bool, is_open: bool) -> Exception:
-    """Return the error for an attempt: psycopg tries the next host after its own, and not after a `PostgresError`."""
-    text = pgconn.get_error_message("utf-8")
-    refusals = re.findall(r":  ([0-9A-Z]{5}): (.*)", text)
-    if refusals:
-        sqlstate, words = refusals[-1]
-        with suppress(KeyError):
-            return errors.lookup(sqlstate)(words)
-        return explain_refusal(sqlstate, redact(words, given))
-    lines = [line for line in text.splitlines() if line] or [text]
-    reason = redact([line for line in lines if " failed: " in line or line == lines[0]][-1], given)
-    reason = reason.rpartition(" failed: ")[2]
-    if pgconn.needs_password:
-        return PostgresError("InvalidPassword", f"The connection string has no password: {reason}")
-    place = name_place(given)
-    if has_tls:
-        return PostgresError("SSLError", f"TLS with {place} failed, or its certificate is not trusted: {reason}")
-    if is_open or has_invalid_options(given):
-        return refuse(f"database_connection_str cannot be used for {place}: {reason}")
-    return psycopg.OperationalError(reason)
-
-
-def has_invalid_options(given: dict[str, Any]) -> bool:
-    """Ask libpq whether it would try at all, at a socket that does not exist: nothing is sent to a server."""
-    elsewhere = {**given, "host": "/nonexistent", "hostaddr": None, "port": None}
-    return pq.PGconn.ping(make_conninfo(**elsewhere).encode()) == pq.Ping.NO_ATTEMPT
-
-
-def explain_refusal(sqlstate: str, words: str) -> PostgresError:
-    """Return the error for what PostgreSQL or PgBouncer says to a new connection."""
-    table, text = (POOLER_REFUSALS, words) if sqlstate == "08P01" else (REFUSALS, sqlstate)
-    for pattern, code in table.items():
-        if re.match(pattern, text):
-            return PostgresError(code, f"SQLSTATE {sqlstate}: {words}")
-    return describe_sqlstate(sqlstate, words)
+def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
+    """Return the error for what PostgreSQL or PgBouncer refuses, by the name that psycopg has for its SQLSTATE."""
+    code = CODES.get(sqlstate, "")
+    with suppress(KeyError):
+        code = code or errors.lookup(sqlstate).__name__
+    if sqlstate == "08P01" and POOLER_REFUSALS.match(message):
+        code = "InvalidAuthorizationSpecification"
+    if code in ERRORS:
+        return PostgresError(code, message)
+    status = 503 if sqlstate.startswith(TRANSIENT) else 400
+    return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {message}", status)
 
 
 def redact(text: str, given: dict[str, Any]) -> str:

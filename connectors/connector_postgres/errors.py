@@ -45,9 +45,3 @@ class PostgresError(Exception):
 
 def refuse(message: str) -> PostgresError:
     return PostgresError("ValueError", message)
-
-
-def describe_sqlstate(sqlstate: str, words: str | None) -> PostgresError:
-    """Return the error for a SQLSTATE that has no code of its own."""
-    status = 503 if sqlstate.startswith(TRANSIENT) else 400
-    return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {words}", status)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Callable, NamedTuple
 
 import psycopg
-from psycopg.adapt import AdaptersMap, Loader
+from psycopg.adapt import Loader
 from psycopg.types import TypeInfo
 from psycopg.types.numeric import Int4, Int8
 
@@ -18,13 +18,18 @@ from connector_postgres.errors import refuse
 
 # the numbers of types never change (pg_type.dat)
 BOOL, BYTEA, INT8, INT4, JSON, NUMERIC, JSONB = 16, 17, 20, 23, 114, 1700, 3802
+# of each type, and of the types that it is made of: its base if it is a domain, its element if it is an array
 TYPES = """
-SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim,
-    typcategory = 'S', ARRAY(
+WITH RECURSIVE types AS (
+    SELECT *, members || typbasetype || typelem AS parts FROM pg_catalog.pg_type, LATERAL (SELECT ARRAY(
         SELECT atttypid FROM pg_catalog.pg_attribute WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped
-        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range r  -- without multiranges before PostgreSQL 14
-        WHERE t.oid IN (rngtypid, (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid))
-FROM pg_catalog.pg_type t WHERE oid = ANY($1::oid[])
+    )) AS composite (members)
+), known (oid) AS (
+    SELECT unnest($1::oid[])
+    UNION SELECT unnest(parts) FROM known JOIN types USING (oid)
+)
+SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim,
+    typcategory = 'S', members FROM known JOIN types USING (oid)
 """
 
 
@@ -32,36 +37,21 @@ class Type(NamedTuple):
     """A type; `element` is the type of an array's elements; `has_bytes` if there is a bytea anywhere in it."""
 
     oid: int
-    element: Any = None
-    delimiter: str = ","
-    is_string: bool = False
-    has_bytes: bool = False
-
-
-BUILT_IN: dict[int, Type] = {}
-for info in psycopg.adapters.types:
-    scalar = Type(info.oid, None, ",", info.name in {"text", "varchar", "bpchar", "name"}, info.oid == BYTEA)
-    BUILT_IN[info.oid] = scalar
-    BUILT_IN[info.array_oid] = Type(info.array_oid, scalar, info.delimiter, False, scalar.has_bytes)
+    element: Any
+    delimiter: str
+    is_string: bool
+    has_bytes: bool
 
 
 def find_types(connection: Any, oids: list[int]) -> list[Type]:
     """Return the types of these numbers; in place of a domain, the type that it is made of."""
-    rows: dict[int, Any] = {}
-    unknown = set(oids) - BUILT_IN.keys()
-    while unknown:
-        found = connection.execute(TYPES, [sorted(unknown)]).fetchall()
-        rows.update((oid, row) for oid, *row in found)
-        parts = {part for _, base, element, *_, members in found for part in [base, element, *members] if part}
-        unknown = parts - rows.keys() - BUILT_IN.keys()
+    rows = {oid: row for oid, *row in connection.execute(TYPES, [oids])}
 
     def resolve(oid: int) -> Type:
-        if oid not in rows:
-            return BUILT_IN.get(oid) or Type(oid)
         base, element, delimiter, is_string, members = rows[oid]
         if base:
             return resolve(base)
-        has_bytes = any(resolve(part).has_bytes for part in [element, *members])
+        has_bytes = oid == BYTEA or any(resolve(part).has_bytes for part in [element, *members] if part)
         return Type(oid, resolve(element) if element else None, delimiter, is_string, has_bytes)
 
     return [resolve(oid) for oid in oids]
@@ -95,9 +85,8 @@ def guess(value: Any) -> tuple[int, Any]:
 
 def to_parameter(value: Any, kind: Type) -> Any:
     """Return the value as psycopg binds it: of the type that was guessed, or as a string that PostgreSQL reads."""
-    value = unwrap(value)
     oid, guessed = guess(value)
-    return guessed if oid == kind.oid else to_text(value, kind)
+    return guessed if oid == kind.oid else to_text(unwrap(value), kind)
 
 
 def to_text(value: Any, kind: Type) -> Any:
@@ -106,19 +95,18 @@ def to_text(value: Any, kind: Type) -> Any:
         return None
     if isinstance(value, list) and kind.element:
         return to_array(value, kind)
-    if kind.oid in (JSON, JSONB):  # a string is JSON already
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if kind.oid == BYTEA:
         return to_bytes(value)
-    if isinstance(value, list):
-        raise refuse("A list needs a column of an array or of JSON; in DoSQL write a cast, such as %s::int[]")
-    if isinstance(value, dict) and not kind.is_string:
-        raise refuse("An object needs a column of JSON or of text; in DoSQL write a cast, such as %s::jsonb")
-    if kind.has_bytes:  # base64 inside of PostgreSQL's own notation would be stored as it is
-        raise refuse("Bytes inside of another type: write an array as a list, and in DoSQL a row as ROW(%s::bytea, …)")
-    if isinstance(value, float):  # the 5.0 of 10 / 2 may go into a column of integers
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if kind.oid not in (JSON, JSONB):
+        if isinstance(value, list) or (isinstance(value, dict) and not kind.is_string):
+            raise refuse(
+                "A list needs an array or JSON, an object JSON or text; in DoSQL write a cast, as in %s::jsonb"
+            )
+        if kind.has_bytes:  # base64 inside of PostgreSQL's own notation would be stored as it is
+            raise refuse("Bytes inside of a type: write an array as a list, and in DoSQL a row as ROW(%s::bytea, …)")
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+            value = int(value)  # the 5.0 of 10 / 2 may go into a column of integers
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # a string is JSON already
 
 
 def to_bytes(value: Any) -> str:
@@ -178,23 +166,28 @@ def load_bytes(text: str) -> str:
     return base64.b64encode(bytes.fromhex(text[2:])).decode()
 
 
+# what JSON has no word for is the text that PostgreSQL writes
+LOADS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(["json", "jsonb"], load_json),
+    **dict.fromkeys(["time", "timetz", "timestamp", "timestamptz"], load_time),
+    **dict.fromkeys(["float4", "float8"], load_float),
+    "bytea": load_bytes,
+}
+
+
 def make_loader(load: Callable[[str], Any]) -> Any:
     return type("TextLoader", (Loader,), {"load": lambda _, data: load(bytes(data).decode())})
 
 
-# what JSON has no word for is the text that PostgreSQL writes
-LOADS: dict[str, Callable[[str], Any]] = {"json": load_json, "jsonb": load_json, "bytea": load_bytes}
-LOADS.update(
-    dict.fromkeys(["time", "timetz", "timestamp", "timestamptz"], load_time), float4=load_float, float8=load_float
-)
-ADAPTERS = AdaptersMap(psycopg.adapters)
-for info in psycopg.adapters.types:
-    if info.name not in {"bool", "int2", "int4", "int8", "oid"}:  # which psycopg loads as JSON has them
-        ADAPTERS.register_loader(info.oid, make_loader(LOADS.get(info.name, str)))
+LOADERS = {
+    info.oid: make_loader(LOADS.get(info.name, str))
+    for info in psycopg.adapters.types
+    if info.name not in {"bool", "int2", "int4", "int8", "oid"}  # which psycopg loads as JSON has them
+}
 
 
-def register_arrays(connection: Any, oid: int, kind: Type) -> None:
-    """Have an array loaded as a list whatever its elements; psycopg knows PostgreSQL's own types alone."""
-    if kind.element and oid not in BUILT_IN:
-        register_arrays(connection, kind.element.oid, kind.element)
+def register_array(connection: Any, oid: int, kind: Type) -> None:
+    """Have an array loaded as a list, whatever its elements are."""
+    if kind.element:
+        register_array(connection, kind.element.oid, kind.element)
         TypeInfo(str(oid), kind.element.oid, oid, delimiter=kind.delimiter).register(connection)
