@@ -41,8 +41,8 @@ POOLER_REFUSALS = re.compile(
 class Connection(psycopg.Connection):  # type: ignore[misc]
     """A connection that ends at its deadline, or if more bytes arrive than `limit`.
 
-    libpq itself waits without end and reads a message of any size. Therefore it reads from and writes to a pair of
-    sockets, and two threads pass the bytes on.
+    libpq itself waits without end and reads a message of any size. Therefore it has one end of a pair of sockets, and
+    two threads pass the bytes on.
     """
 
     def __init__(self, pgconn: Any, deadline: float) -> None:
@@ -70,8 +70,7 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
                 data = source.recv(CHUNK_BYTES)
                 if not data:
                     break
-                if source is self.peer:
-                    self.received += len(data)
+                self.received += len(data) if source is self.peer else 0
                 target.sendall(data)
         for end in (source, target):  # the other thread waits for one of them
             with suppress(OSError):
@@ -92,17 +91,20 @@ def seconds_until(deadline: float) -> float:
 def connect(conninfo: Any, deadline: float) -> Connection:
     """Return a connection to the first address that accepts; raise `PostgresError`."""
     attempts = look_up(read_conninfo(conninfo), deadline)
-    failure = None
     for number, given in enumerate(attempts):
         # the next address has its turn even if this one is silent
         seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
+        pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
         try:
-            return Connection(open_connection(given, time.monotonic() + seconds), deadline)
+            wait_until_open(pgconn, time.monotonic() + seconds)
+            return Connection(pgconn, deadline)
         except PostgresError as error:
-            if error.status != 503:
-                raise
-            failure = error
-    raise failure or PostgresError("ConnectionFailed")
+            pgconn.finish()
+            place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
+            failure = PostgresError(error.error_code, f"No connection to {place}: {redact(error, given)}", error.status)
+        if failure.status != 503:
+            break
+    raise failure
 
 
 def read_conninfo(conninfo: Any) -> dict[str, Any]:
@@ -114,11 +116,10 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
         timeout_from_conninfo(given)
     except Exception:
         raise refuse(f"database_connection_str is not a connection string of PostgreSQL. {WRITE}") from None
-    if UNESCAPED.match(conninfo):
-        raise refuse(f"database_connection_str has @ or / in the password. {WRITE}")
     ports = str(given.get("port") or "").split(",")
-    if not all(re.fullmatch("[0-9]{0,5}", port) and int(port or 5432) <= 65535 for port in ports):
-        raise refuse(f"database_connection_str has a port that is not a number from 1 to 65535. {WRITE}")
+    is_valid = all(re.fullmatch("[0-9]{0,5}", port) and int(port or 5432) <= 65535 for port in ports)
+    if UNESCAPED.match(conninfo) or not is_valid:
+        raise refuse(f"database_connection_str has @ or / in the password, or an invalid port. {WRITE}")
     # libpq checks the options before it connects, and fails at a socket that does not exist if they are valid
     reason = pq.PGconn.connect_start(make_conninfo(**{**given, **NOWHERE}).encode()).get_error_message("utf-8")
     if NOWHERE["host"] not in reason:
@@ -135,74 +136,46 @@ def look_up(given: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
             outcome.append(conninfo_attempts(given))
         except psycopg.Error as error:
             code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
-            outcome.append(PostgresError(code, f"No connection to {name_place(given)}: {error}"))
+            outcome.append(PostgresError(code, f"No connection to port {given.get('port') or 5432}: {error}"))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds_until(deadline))
-    if not outcome:
-        raise PostgresError("ConnectTimeout")
-    if isinstance(outcome[0], PostgresError):
-        raise outcome[0]
+    if not outcome or isinstance(outcome[0], PostgresError):
+        raise outcome[0] if outcome else PostgresError("ConnectTimeout")
     return outcome[0]
 
 
-def open_connection(given: dict[str, Any], deadline: float) -> Any:
-    """Connect to one address, as psycopg does, which forgets the state in which libpq failed."""
-    pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
-    show_sqlstate(pgconn)
+def wait_until_open(pgconn: Any, deadline: float) -> None:
+    """Connect as psycopg does, which forgets the state in which libpq has failed; raise `PostgresError`."""
+    # libpq puts the SQLSTATE of a refusal into its message; psycopg has no function for it
+    with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
+        path = sys.modules[type(pgconn).__module__].__file__
+        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
     polled, answer, has_tls = PollingStatus.WRITING, b"", False
     while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
-        is_reading = polled == PollingStatus.READING
         poller = select.poll()
-        poller.register(pgconn.socket, select.POLLIN if is_reading else select.POLLOUT)
+        poller.register(pgconn.socket, select.POLLIN if polled == PollingStatus.READING else select.POLLOUT)
         if not poller.poll(seconds_until(deadline) * 1000):
-            break
-        answer = peek(pgconn.socket) if is_reading else b""
+            raise PostgresError("ConnectTimeout")
+        answer = b""
+        with socket.socket(fileno=os.dup(pgconn.socket)) as peer, suppress(OSError):
+            if polled == PollingStatus.READING:
+                answer = peer.recv(1, socket.MSG_PEEK)
         has_tls = pgconn.status == ConnStatus.SSL_STARTUP and bool(answer or pgconn.ssl_in_use)
         polled = pgconn.connect_poll()
     if polled == PollingStatus.OK:
         pgconn.nonblocking = 1
-        return pgconn
-    failure = explain_failure(pgconn, given, bool(answer), has_tls)
-    pgconn.finish()
-    raise failure
-
-
-def explain_failure(pgconn: Any, given: dict[str, Any], is_answered: bool, has_tls: bool) -> PostgresError:
-    place = name_place(given)
-    if pgconn.status != ConnStatus.BAD:
-        return PostgresError("ConnectTimeout", f"No connection to {place}: there was no answer in time")
-    text = redact(pgconn.get_error_message("utf-8").strip(), given)
+        return
+    text = pgconn.get_error_message("utf-8").strip()
     refusal = re.search(r":  ([0-9A-Z]{5}): (.*)", text)
-    if refusal:  # a database that accepts no connections is 55000
-        return explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
+    if refusal:  # 55000 is a database that accepts no connections
+        raise explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
     reason = text.partition("\n")[0].rpartition(" failed: ")[2]
     if has_tls:
-        return PostgresError("SSLError", f"TLS with {place} failed, or its certificate is not trusted: {reason}")
-    if is_answered:
-        return refuse(f"database_connection_str cannot be used for {place}: {reason}")
-    return PostgresError("ConnectionFailed", f"No connection to {place}: {reason}")
-
-
-def peek(descriptor: int) -> bytes:
-    """Return the next byte that PostgreSQL has sent, and leave it to libpq; b"" if there is none."""
-    with socket.socket(fileno=os.dup(descriptor)) as peer, suppress(OSError):
-        return peer.recv(1, socket.MSG_PEEK)
-    return b""
-
-
-def name_place(given: dict[str, Any]) -> str:
-    return f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
-
-
-def show_sqlstate(pgconn: Any) -> None:
-    """Have libpq put the SQLSTATE of a refusal into its message; psycopg has no function for it."""
-    path = str(sys.modules[type(pgconn).__module__].__file__)
-    if path.endswith(".py"):  # psycopg without its binary part
-        path = pq.misc.find_libpq_full_path() or path
-    with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
-        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
+        raise PostgresError("SSLError", f"TLS failed, or the certificate is not trusted: {reason}")
+    # if there is an answer, libpq is not content with it
+    raise PostgresError("ValueError" if answer else "ConnectionFailed", reason)
 
 
 def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
@@ -218,9 +191,9 @@ def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
     return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {message}", status)
 
 
-def redact(text: str, given: dict[str, Any]) -> str:
+def redact(text: Any, given: dict[str, Any]) -> str:
     """Return the text without the names and secrets of the connection string."""
     for name in ("password", "user", "dbname", "sslpassword"):
         if given.get(name):
-            text = re.sub(rf"(?<!\w){re.escape(str(given[name]))}(?!\w)", "…", text)
-    return text
+            text = re.sub(rf"(?<!\w){re.escape(str(given[name]))}(?!\w)", "…", str(text))
+    return str(text)

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from connector_postgres.connection import connect, explain_sqlstate, seconds_until
 from connector_postgres.errors import ERRORS, PostgresError, refuse
-from connector_postgres.values import find_types, guess, register_array, to_parameter
+from connector_postgres.values import find_types, guess, register_array, to_parameter, unwrap
 
 if TYPE_CHECKING:
     from connector_postgres.statements import Statement
@@ -53,10 +53,8 @@ class Session:
         with closing(self._connection):
             try:
                 return self._run()
-            except UnicodeError:
-                raise refuse("A string has half of a character, which cannot be written as UTF-8") from None
-            except RecursionError:
-                raise refuse("A value is nested too deeply") from None
+            except (ValueError, RecursionError) as error:  # half of a character, or a number of thousands of digits
+                raise refuse(f"A value cannot be written or read: {error}") from None
             except psycopg.Error as error:
                 raise self._translate(error) from None
 
@@ -71,7 +69,8 @@ class Session:
         places = [described.param_type(number) for number in range(described.nparams)]
         columns = [described.ftype(number) for number in range(described.nfields)]
         kinds = find_types(connection, [*places, *columns])
-        rows = [list(map(to_parameter, row, kinds)) for row in statement.rows]
+        unwrapped = json.loads(json.dumps(statement.rows), object_hook=unwrap)
+        rows = [list(map(to_parameter, row, kinds)) for row in unwrapped]
         for oid, kind in zip(columns, kinds[len(places) :]):
             register_array(connection, oid, kind)
         # 3. run it

@@ -60,18 +60,13 @@ def find_types(connection: Any, oids: list[int]) -> list[Type]:
 # --- from JSON to PostgreSQL ---
 
 
-def unwrap(value: Any) -> Any:
-    """Return the value with what SpiffArena wraps (dates, times, UUIDs, durations) as strings, at any depth."""
-    if isinstance(value, list):
-        return [unwrap(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if isinstance(value.get("typename"), str):
-        if value.keys() == {"typename", "value"}:
-            return unwrap(value["value"])
-        if value.keys() == {"typename", "days", "seconds"}:
-            return f"{value['days']} days {value['seconds']} seconds"
-    return {key: unwrap(item) for key, item in value.items()}
+def unwrap(wrapped: dict[str, Any]) -> Any:
+    """Return the string in what SpiffArena wraps (a date, time, UUID or duration), and any other object as it is."""
+    if wrapped.keys() == {"typename", "value"}:
+        return wrapped["value"]
+    if wrapped.keys() == {"typename", "days", "seconds"}:
+        return f"{wrapped['days']} days {wrapped['seconds']} seconds"
+    return wrapped
 
 
 def guess(value: Any) -> tuple[int, Any]:
@@ -86,7 +81,7 @@ def guess(value: Any) -> tuple[int, Any]:
 def to_parameter(value: Any, kind: Type) -> Any:
     """Return the value as psycopg binds it: of the type that was guessed, or as a string that PostgreSQL reads."""
     oid, guessed = guess(value)
-    return guessed if oid == kind.oid else to_text(unwrap(value), kind)
+    return guessed if oid == kind.oid else to_text(value, kind)
 
 
 def to_text(value: Any, kind: Type) -> Any:
@@ -155,23 +150,12 @@ def load_float(text: str) -> Any:
     return float(text) if math.isfinite(float(text)) else text
 
 
-def load_json(text: str) -> Any:
-    try:
-        return json.loads(text, parse_float=load_float)
-    except ValueError:  # a number with thousands of digits
-        return text
-
-
-def load_bytes(text: str) -> str:
-    return base64.b64encode(bytes.fromhex(text[2:])).decode()
-
-
 # what JSON has no word for is the text that PostgreSQL writes
 LOADS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(["json", "jsonb"], load_json),
+    **dict.fromkeys(["json", "jsonb"], lambda text: json.loads(text, parse_float=load_float)),
     **dict.fromkeys(["time", "timetz", "timestamp", "timestamptz"], load_time),
     **dict.fromkeys(["float4", "float8"], load_float),
-    "bytea": load_bytes,
+    "bytea": lambda text: base64.b64encode(bytes.fromhex(text[2:])).decode(),
 }
 
 

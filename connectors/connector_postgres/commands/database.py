@@ -1,0 +1,207 @@
+"""The commands: each makes a statement of its `schema`, which is run within the time."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from spiffworkflow_connector_command.command_interface import ConnectorCommand
+
+from connector_postgres import requires
+from connector_postgres.errors import ERRORS, PostgresError, refuse
+from connector_postgres.statements import Statement, check, make_conflict, make_order, make_where, quote, quote_table
+
+# a type cannot be bound: words, and numbers in brackets, as in numeric(10, 2)[] or timestamp(3) with time zone not null
+TYPE = re.compile(r"[a-z_][a-z0-9_.]*([ ]+[a-z0-9_.]+|[ ]*\([0-9, ]*\)|[ ]*\[[0-9]*\])*", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"%(?:%|s|\(([^)]*)\)s)")  # as in psycopg: %s, %(name)s, and %% for a percent sign
+OUT = ["returning", "as_objects"]
+
+
+@dataclass(repr=False)
+class PostgresCommand(ConnectorCommand):
+    """A version 2 command on a database.
+
+    :param database_connection_str: such as `postgresql://user:password@host/database`
+    """
+
+    database_connection_str: str
+    errors = ERRORS
+
+    @abstractmethod
+    def make_statement(self) -> Statement:
+        """Return the statement to run; raise `PostgresError`."""
+
+    def execute(self, config: Any, task_data: Any) -> Any:
+        """Return rows, or how many were changed, and an `http_status` by which SpiffArena knows what to do."""
+        body: Any = {}
+        status, error = 200, None
+        try:
+            statement = self.make_statement()
+            try:  # only when a command runs: the connector is listed without psycopg, and without libpq
+                from connector_postgres.session import Session
+            except ImportError:
+                message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
+                raise PostgresError("connector_unavailable", message) from None
+            body = Session(self.database_connection_str, statement, config).run()
+        except PostgresError as failure:
+            status, error = failure.status, {"error_code": failure.error_code, "message": str(failure)}
+        response = {"body": body, "mimetype": "application/json", "http_status": status}
+        return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": []}
+
+
+@dataclass(repr=False)
+class TableCommand(PostgresCommand):
+    """A command on a table.
+
+    :param table_name: `table` or `schema.table`
+    """
+
+    table_name: str
+    schema: Any
+
+    def make_change(self, sql: str, rows: list[list[Any]]) -> Statement:
+        """Return a statement whose result is the number of rows, or the columns in `returning`."""
+        as_objects, returning = self.schema.get("as_objects", False), self.schema.get("returning")
+        if as_objects and not returning:
+            raise refuse('schema\'s as_objects needs returning, a list of columns or ["*"]')
+        clause = f" RETURNING {quote(*returning)}" if returning else ""
+        return Statement(sql + clause, rows, fetches=bool(returning), as_objects=as_objects)
+
+
+class SelectValues(TableCommand):
+    """Return rows of a table, each as a list, or as an object with `"as_objects": true`.
+
+    A `numeric` is a string, digit for digit; a script converts it before it calculates, as in `Decimal(row["amount"])`.
+
+    :param schema: `{"columns": ["id", "name"]}`, and if you like `"where": [["id", ">", 7]]`,
+        `"order_by": [["name", "desc"], ["id", "asc"]]`, `"limit": 10`, `"offset": 20`, `"as_objects": true`
+    """
+
+    def make_statement(self) -> Statement:
+        check(self.schema, ["columns"], ["where", "order_by", "limit", "offset", "as_objects"])
+        where, values = make_where(self.schema)
+        sql = f"SELECT {quote(*self.schema['columns'])} FROM {quote_table(self.table_name)}"
+        as_objects = self.schema.get("as_objects", False)
+        return Statement(sql + where + make_order(self.schema), [values], fetches=True, as_objects=as_objects)
+
+
+class InsertValues(TableCommand):
+    """Insert rows into a table: all of them, or none.
+
+    The result is the number of rows, or the columns in `returning`, each row as a list, or as an object with
+    `"as_objects": true`. A `numeric` is a string, digit for digit; a script converts it: `Decimal(row["amount"])`.
+
+    :param schema: `{"columns": ["id", "name"], "values": [[7, "Jane"], [8, "Joe"]]}`, and if you like
+        `"on_conflict": {"columns": ["id"], "update": ["name"]}`, or `{"do": "nothing"}`, and `"returning": ["id"]`
+    """
+
+    def make_statement(self) -> Statement:
+        check(self.schema, ["columns", "values"], ["on_conflict", *OUT])
+        columns, rows = self.schema["columns"], self.schema["values"]
+        if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+            raise refuse(f"schema's values is not a list of rows, each a list of {len(columns)} values, as columns has")
+        places = ", ".join(f"${number}" for number, _ in enumerate(columns, 1))
+        sql = f"INSERT INTO {quote_table(self.table_name)} ({quote(*columns)}) VALUES ({places})"
+        return self.make_change(sql + make_conflict(self.schema), rows)
+
+
+class UpdateValues(TableCommand):
+    """Change values in rows of a table. The result is as that of InsertValues.
+
+    :param schema: `{"set": {"name": "Jane"}, "where": [["id", "=", 7]]}`, or `"all_rows": true` in place of `where`,
+        and if you like `"returning": ["id"]`, `"as_objects": true`
+    """
+
+    def make_statement(self) -> Statement:
+        check(self.schema, ["set"], ["where", "all_rows", *OUT])
+        changes = self.schema["set"]
+        where, values = make_where(self.schema, len(changes), is_required=True)
+        places = ", ".join(f"{quote(name)} = ${number}" for number, name in enumerate(changes, 1))
+        return self.make_change(
+            f"UPDATE {quote_table(self.table_name)} SET {places}{where}", [[*changes.values(), *values]]
+        )
+
+
+class DeleteValues(TableCommand):
+    """Delete rows of a table. The result is as that of InsertValues.
+
+    :param schema: `{"where": [["id", "=", 7]]}`, or `{"all_rows": true}`, and if you like `"returning": ["id"]`,
+        `"as_objects": true`
+    """
+
+    def make_statement(self) -> Statement:
+        check(self.schema, [], ["where", "all_rows", *OUT])
+        where, values = make_where(self.schema, is_required=True)
+        return self.make_change(f"DELETE FROM {quote_table(self.table_name)}{where}", [values])
+
+
+class CreateTable(TableCommand):
+    """Create a table, unless it exists.
+
+    :param schema: `{"column_definitions": [{"name": "id", "type": "integer primary key"}]}`
+    """
+
+    def make_statement(self) -> Statement:
+        check(self.schema, ["column_definitions"], [])
+        definitions = []
+        for one in self.schema["column_definitions"]:
+            check(one, ["name", "type"], [], "a column definition")
+            if not TYPE.fullmatch(one["type"]):
+                raise refuse(f"The type of {one['name']} must be words, with numbers in brackets; use DoSQL for others")
+            definitions.append(f"{quote(one['name'])} {one['type']}")
+        return Statement(f"CREATE TABLE IF NOT EXISTS {quote_table(self.table_name)} ({', '.join(definitions)})")
+
+
+@dataclass(repr=False)
+class DropTable(PostgresCommand):
+    """Drop a table, if it exists.
+
+    :param table_name: `table` or `schema.table`
+    """
+
+    table_name: str
+
+    def make_statement(self) -> Statement:
+        return Statement(f"DROP TABLE IF EXISTS {quote_table(self.table_name)}")
+
+
+@dataclass(repr=False)
+class DoSQL(PostgresCommand):
+    """Run one statement of SQL, with values bound to it.
+
+    The result is the number of rows, or with `"fetch_results": true` the rows, each as a list, or as an object with
+    `"as_objects": true`. A `numeric` is a string, digit for digit; a script converts it: `Decimal(row["amount"])`.
+
+    :param schema: `{"sql": "… WHERE id = %s", "values": [7], "fetch_results": true}`, and `"autocommit": true` for
+        what cannot run in a transaction, such as `VACUUM`
+    """
+
+    schema: Any
+
+    def make_statement(self) -> Statement:
+        check(self.schema, ["sql"], ["values", "fetch_results", "as_objects", "autocommit"])
+        sql, values = self.schema["sql"], self.schema.get("values")
+        as_objects = self.schema.get("as_objects", False)
+        fetches = self.schema.get("fetch_results", as_objects)
+        row: list[Any] = []
+
+        def number(match: re.Match[str]) -> str:
+            if match[0] == "%%":
+                return "%"
+            try:
+                row.append(values[len(row) if match[0] == "%s" else match[1]])
+            except (LookupError, TypeError):  # a list is for %s, an object for %(name)s
+                raise refuse(f"schema's values has nothing for {match[0][:80]}") from None
+            return f"${len(row)}"
+
+        if not isinstance(values, (list, dict, type(None))):
+            raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
+        if as_objects and not fetches:
+            raise refuse("schema's as_objects needs fetch_results to be true")
+        if values:
+            sql = PLACEHOLDER.sub(number, sql)
+        if isinstance(values, list) and len(row) != len(values):
+            raise refuse(f"schema's sql has %s {len(row)} times, and values has {len(values)}")
+        return Statement(sql, [row], fetches, as_objects, self.schema.get("autocommit", False), guesses=True)
