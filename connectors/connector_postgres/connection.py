@@ -53,6 +53,7 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
         for oid, loader in LOADERS.items():
             self.adapters.register_loader(oid, loader)
         self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
+        self.stage = "connect"  # then "work", then "commit"
         self.peer = socket.socket(fileno=os.dup(pgconn.socket))
         self.near, far = socket.socketpair()
         with far:

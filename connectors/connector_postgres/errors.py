@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 UNFIT = "A value does not fit its column or the statement; the message says why"
-PARTS = "The statement names a column, function or type that does not exist, or is not valid SQL; see the message"
-LATER = "The statement took too long, or another command was in the way; nothing was changed, try again"
-CONNECTION = "PostgreSQL cannot be reached, or not now; nothing was changed, try again"
 # SpiffArena tries again on 429 and from 500 on
 CODES: list[tuple[int, str, str]] = [
     (400, "ValueError", "A parameter or a value has the wrong shape; the message names it"),
@@ -14,7 +11,7 @@ CODES: list[tuple[int, str, str]] = [
     (400, "DatatypeMismatch DatetimeFieldOverflow DivisionByZero InvalidDatetimeFormat", UNFIT),
     (400, "InvalidTextRepresentation NumericValueOutOfRange StringDataRightTruncation", UNFIT),
     (400, "IndeterminateDatatype", "PostgreSQL cannot find out the type of a value; write a cast, such as %s::text"),
-    (400, "SyntaxError UndefinedColumn UndefinedFunction UndefinedObject", PARTS),
+    (400, "SyntaxError UndefinedColumn UndefinedFunction UndefinedObject", "The statement is invalid; see the message"),
     (400, "DatabaseError", "PostgreSQL refuses with a code that is not in this list; the message has it"),
     (403, "InsufficientPrivilege", "The user may not do this"),
     (403, "InvalidPassword", "The user or the password is wrong"),
@@ -26,8 +23,8 @@ CODES: list[tuple[int, str, str]] = [
     (413, "ResponseTooLarge", "The result is larger than the operator allows; ask for less"),
     (422, "OutcomeUnknown", "The changes may have been made or not; check before you try again"),
     (503, "connector_unavailable", "The proxy lacks psycopg, or psycopg lacks libpq; ask the operator"),
-    (503, "CannotConnectNow ConnectTimeout ConnectionFailed", CONNECTION),
-    (503, "DeadlockDetected LockNotAvailable SerializationFailure StatementTimeout", LATER),
+    (503, "CannotConnectNow ConnectTimeout ConnectionFailed", "PostgreSQL cannot be reached now; try again"),
+    (503, "DeadlockDetected LockNotAvailable SerializationFailure StatementTimeout", "Nothing was changed; try again"),
 ]
 ERRORS = {code: meaning for _, codes, meaning in CODES for code in codes.split()}
 STATUSES = {code: status for status, codes, _ in CODES for code in codes.split()}

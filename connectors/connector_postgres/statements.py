@@ -37,7 +37,6 @@ class Statement(NamedTuple):
     fetches: bool = False  # whether rows are the result, and not their number
     as_objects: bool = False
     autocommit: bool = False
-    guesses: bool = False  # whether a number has a type of its own, and not that of its column
 
 
 def is_like(value: Any, example: Any) -> bool:
@@ -94,10 +93,8 @@ def make_where(schema: dict[str, Any], count: int = 0, *, is_required: bool = Fa
         if not is_like(column, "amount") or word not in choices:
             found, expected = json.dumps([column, operator])[:80], ", ".join(sorted(choices))
             raise refuse(f"schema's where has {found}; before this value it expects a column, and one of {expected}")
-        if word in ("IN", "NOT IN") and (
-            not isinstance(value, list) or not value or any(isinstance(one, (list, type(None))) for one in value)
-        ):
-            raise refuse(f"schema's where has {word} without a list of values, none of them null or a list")
+        if word in ("IN", "NOT IN") and (not isinstance(value, list) or not value or None in value):
+            raise refuse(f"schema's where has {word} without a list of values, none of them null")
         if value is not None:
             values.append(value)
         tests.append(f"{quote(column)} {choices[word]}".replace("?", f"(${count + len(values)})"))

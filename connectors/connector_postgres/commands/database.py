@@ -39,16 +39,20 @@ class PostgresCommand(ConnectorCommand):
         status, error = 200, None
         try:
             statement = self.make_statement()
-            try:  # only when a command runs: the connector is listed without psycopg, and without libpq
-                from connector_postgres.session import Session
-            except ImportError:
-                message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
-                raise PostgresError("connector_unavailable", message) from None
-            body = Session(self.database_connection_str, statement, config).run()
+            body = load_run()(self.database_connection_str, statement, config)
         except PostgresError as failure:
             status, error = failure.status, {"error_code": failure.error_code, "message": str(failure)}
         response = {"body": body, "mimetype": "application/json", "http_status": status}
         return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": []}
+
+
+def load_run() -> Any:
+    try:  # only when a command runs: the connector is listed without psycopg, and without libpq
+        from connector_postgres.session import run
+    except ImportError:
+        message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
+        raise PostgresError("connector_unavailable", message) from None
+    return run
 
 
 @dataclass(repr=False)
@@ -63,11 +67,9 @@ class TableCommand(PostgresCommand):
 
     def make_change(self, sql: str, rows: list[list[Any]]) -> Statement:
         """Return a statement whose result is the number of rows, or the columns in `returning`."""
-        as_objects, returning = self.schema.get("as_objects", False), self.schema.get("returning")
-        if as_objects and not returning:
-            raise refuse('schema\'s as_objects needs returning, a list of columns or ["*"]')
+        returning = self.schema.get("returning", [])
         clause = f" RETURNING {quote(*returning)}" if returning else ""
-        return Statement(sql + clause, rows, fetches=bool(returning), as_objects=as_objects)
+        return Statement(sql + clause, rows, bool(returning), self.schema.get("as_objects", False))
 
 
 class SelectValues(TableCommand):
@@ -75,26 +77,23 @@ class SelectValues(TableCommand):
 
     A `numeric` is a string, digit for digit; a script converts it before it calculates, as in `Decimal(row["amount"])`.
 
-    :param schema: `{"columns": ["id", "name"]}`, and if you like `"where": [["id", ">", 7]]`,
-        `"order_by": [["name", "desc"], ["id", "asc"]]`, `"limit": 10`, `"offset": 20`, `"as_objects": true`
+    :param schema: `{"columns": ["id"], "where": [["n", ">", 7]], "order_by": [["n", "desc"]], "limit": 9, "offset": 9}`
     """
 
     def make_statement(self) -> Statement:
         check(self.schema, ["columns"], ["where", "order_by", "limit", "offset", "as_objects"])
         where, values = make_where(self.schema)
-        sql = f"SELECT {quote(*self.schema['columns'])} FROM {quote_table(self.table_name)}"
-        as_objects = self.schema.get("as_objects", False)
-        return Statement(sql + where + make_order(self.schema), [values], fetches=True, as_objects=as_objects)
+        sql = f"SELECT {quote(*self.schema['columns'])} FROM {quote_table(self.table_name)}{where}"
+        return Statement(sql + make_order(self.schema), [values], True, self.schema.get("as_objects", False))
 
 
 class InsertValues(TableCommand):
     """Insert rows into a table: all of them, or none.
 
-    The result is the number of rows, or the columns in `returning`, each row as a list, or as an object with
-    `"as_objects": true`. A `numeric` is a string, digit for digit; a script converts it: `Decimal(row["amount"])`.
+    The result is the number of rows, or with `returning` these columns, as SelectValues returns rows.
 
-    :param schema: `{"columns": ["id", "name"], "values": [[7, "Jane"], [8, "Joe"]]}`, and if you like
-        `"on_conflict": {"columns": ["id"], "update": ["name"]}`, or `{"do": "nothing"}`, and `"returning": ["id"]`
+    :param schema: `{"columns": ["id", "name"], "values": [[7, "Jane"], [8, "Joe"]], "returning": ["id"]}`, and
+        `"on_conflict": {"columns": ["id"], "update": ["name"]}` or `{"do": "nothing"}`
     """
 
     def make_statement(self) -> Statement:
@@ -110,8 +109,7 @@ class InsertValues(TableCommand):
 class UpdateValues(TableCommand):
     """Change values in rows of a table. The result is as that of InsertValues.
 
-    :param schema: `{"set": {"name": "Jane"}, "where": [["id", "=", 7]]}`, or `"all_rows": true` in place of `where`,
-        and if you like `"returning": ["id"]`, `"as_objects": true`
+    :param schema: `{"set": {"name": "Jane"}, "where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true`
     """
 
     def make_statement(self) -> Statement:
@@ -119,16 +117,14 @@ class UpdateValues(TableCommand):
         changes = self.schema["set"]
         where, values = make_where(self.schema, len(changes), is_required=True)
         places = ", ".join(f"{quote(name)} = ${number}" for number, name in enumerate(changes, 1))
-        return self.make_change(
-            f"UPDATE {quote_table(self.table_name)} SET {places}{where}", [[*changes.values(), *values]]
-        )
+        sql = f"UPDATE {quote_table(self.table_name)} SET {places}{where}"
+        return self.make_change(sql, [[*changes.values(), *values]])
 
 
 class DeleteValues(TableCommand):
     """Delete rows of a table. The result is as that of InsertValues.
 
-    :param schema: `{"where": [["id", "=", 7]]}`, or `{"all_rows": true}`, and if you like `"returning": ["id"]`,
-        `"as_objects": true`
+    :param schema: `{"where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true` in place of `where`
     """
 
     def make_statement(self) -> Statement:
@@ -184,7 +180,6 @@ class DoSQL(PostgresCommand):
         check(self.schema, ["sql"], ["values", "fetch_results", "as_objects", "autocommit"])
         sql, values = self.schema["sql"], self.schema.get("values")
         as_objects = self.schema.get("as_objects", False)
-        fetches = self.schema.get("fetch_results", as_objects)
         row: list[Any] = []
 
         def number(match: re.Match[str]) -> str:
@@ -194,14 +189,23 @@ class DoSQL(PostgresCommand):
                 row.append(values[len(row) if match[0] == "%s" else match[1]])
             except (LookupError, TypeError):  # a list is for %s, an object for %(name)s
                 raise refuse(f"schema's values has nothing for {match[0][:80]}") from None
-            return f"${len(row)}"
+            kind = guess_type(row[-1])
+            return f"(${len(row)}::{kind})" if kind else f"${len(row)}"
 
         if not isinstance(values, (list, dict, type(None))):
             raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
-        if as_objects and not fetches:
-            raise refuse("schema's as_objects needs fetch_results to be true")
         if values:
             sql = PLACEHOLDER.sub(number, sql)
         if isinstance(values, list) and len(row) != len(values):
             raise refuse(f"schema's sql has %s {len(row)} times, and values has {len(values)}")
-        return Statement(sql, [row], fetches, as_objects, self.schema.get("autocommit", False), guesses=True)
+        fetches = self.schema.get("fetch_results", as_objects)
+        return Statement(sql, [row], fetches, as_objects, self.schema.get("autocommit", False))
+
+
+def guess_type(value: Any) -> str:
+    """Return the type of a number as PostgreSQL reads it; the type of a string depends on its place."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return "integer" if -(2**31) <= value < 2**31 else "bigint"
+    return "numeric" if isinstance(value, (int, float)) else ""
