@@ -1,20 +1,30 @@
-"""Run one statement within a deadline, and translate what went wrong."""
+"""Run a statement within a deadline, and decide by SQLSTATE and by the state of libpq why that failed.
+
+The messages of PostgreSQL and of libpq are localised and quote names: they are shown as the reason, and decide nothing.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import re
+import select
+import socket
+import sys
+import threading
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import errors, generators
-from psycopg.pq import ExecStatus
+from psycopg import RawCursor, errors, generators, pq
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
+from psycopg.pq import ConnStatus, ExecStatus, PollingStatus
 from psycopg.rows import dict_row, tuple_row
 
-from connector_postgres.connection import connect, explain_sqlstate, seconds_until
-from connector_postgres.errors import ERRORS, PostgresError, refuse
-from connector_postgres.values import find_types, to_text, unwrap
+from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
+from connector_postgres.values import LOADERS, find_types, to_text, unwrap
 
 if TYPE_CHECKING:
     from connector_postgres.statements import Statement
@@ -32,6 +42,21 @@ LATE = {"connect": "ConnectTimeout", "work": "StatementTimeout", "commit": "Outc
 # the detail of other errors is the whole row, or nothing new
 DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
 NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
+WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
+UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
+NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432"}
+CHUNK_BYTES = 65536
+VERBOSE = 2  # PQERRORS_VERBOSE: the SQLSTATE precedes the message
+# codes whose name in psycopg says less
+CODES = {"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"}
+# PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
+POOLER_REFUSALS = re.compile(
+    "(password|SASL|certificate|PAM) authentication failed|no such (user|database)|database .* is disabled|(TLS|SSL) "
+    "|bouncer config|not allowed|unix socket|login (failed|rejected)|unsupported startup parameter"
+)
+
+
+# --- the statement ---
 
 
 def run(conninfo: Any, statement: Statement, config: Any) -> Any:
@@ -48,9 +73,10 @@ def run(conninfo: Any, statement: Statement, config: Any) -> Any:
 
 
 def run_on(connection: Any, statement: Statement, max_bytes: int) -> Any:
+    autocommit = statement.options.get("autocommit", False)
     # 1. settings; outside of a transaction they are the session's
     milliseconds = max(int(seconds_until(connection.deadline) * 900), 1)
-    connection.execute(SETTINGS.format(milliseconds=milliseconds, is_local=not statement.autocommit))
+    connection.execute(SETTINGS.format(milliseconds=milliseconds, is_local=not autocommit))
     connection.stage = "work"
     # 2. what the statement's places and columns are
     described = describe(connection, statement)
@@ -60,14 +86,14 @@ def run_on(connection: Any, statement: Statement, max_bytes: int) -> Any:
     unwrapped = json.loads(json.dumps(statement.rows), object_hook=unwrap)
     rows = [list(map(to_text, row, kinds)) for row in unwrapped]
     # 3. run it
-    if statement.autocommit:
+    if autocommit:
         connection.commit()
         connection.autocommit = True
         connection.stage = "commit"
     try:
         result = fetch(connection, statement, rows, max_bytes, returns=bool(columns))
     finally:
-        if statement.autocommit:  # behind a pooler, the session is another client's next
+        if autocommit:  # behind a pooler, the session is another client's next
             with suppress(psycopg.Error):
                 connection.execute("RESET ALL")
     # 4. keep it
@@ -87,7 +113,7 @@ def describe(connection: Any, statement: Statement) -> Any:
         raise refuse(f"schema's sql has places for {described.nparams} values, and values has {count}")
     names = [described.fname(number).decode() for number in range(described.nfields)]
     twice = [name for name in names if names.count(name) > 1]
-    if statement.as_objects and twice:
+    if statement.options.get("as_objects") and twice:
         raise refuse(f"as_objects: two columns are called {twice[0]}. Give each a name of its own, in DoSQL with AS")
     return described
 
@@ -102,7 +128,7 @@ def read_result(connection: Any) -> Any:
 
 def fetch(connection: Any, statement: Statement, rows: list[Any], max_bytes: int, *, returns: bool) -> Any:
     """Run the statement for each row of values; return what it returns, or the number of rows."""
-    cursor = connection.cursor(row_factory=dict_row if statement.as_objects else tuple_row)
+    cursor = connection.cursor(row_factory=dict_row if statement.options.get("as_objects") else tuple_row)
     allowance = max_bytes * 3 // 2 + 2**20 + ROW_BYTES * len(rows)  # bytes arrive as hex digits, and not as base64
     connection.limit = connection.received + allowance
     kept: list[Any] = []
@@ -150,12 +176,177 @@ def explain(error: psycopg.Error, connection: Any, statement: Statement) -> Post
     words = [error.diag.message_primary, error.diag.message_hint]
     if type(error).__name__ in DETAILED:
         words.insert(1, error.diag.message_detail)
-    if error.sqlstate in NEEDS_AUTOCOMMIT and not statement.autocommit:
+    if error.sqlstate in NEEDS_AUTOCOMMIT and not statement.options.get("autocommit"):
         words.append('In DoSQL, add "autocommit": true to schema')
     text = ". ".join(filter(None, words))
     failure = PostgresError("ConnectionFailed") if is_lost else explain_sqlstate(error.sqlstate, text)
     is_cut = is_lost or str(error.sqlstate).startswith(("08", "57"))
     # without a transaction a part may have been kept, which SpiffArena must not do again
-    if connection.stage == "commit" and (is_cut or (statement.autocommit and failure.status == 503)):
+    if connection.stage == "commit" and (is_cut or (statement.options.get("autocommit") and failure.status == 503)):
         return PostgresError("OutcomeUnknown", f"{ERRORS['OutcomeUnknown']}: {failure}")
     return failure
+
+
+# --- the connection ---
+
+
+class Connection(psycopg.Connection):  # type: ignore[misc]
+    """A connection that ends at its deadline, or if more bytes arrive than `limit`.
+
+    libpq itself waits without end and reads a message of any size. Therefore it has one end of a pair of sockets, and
+    two threads pass the bytes on.
+    """
+
+    def __init__(self, pgconn: Any, deadline: float) -> None:
+        super().__init__(pgconn)
+        self.cursor_factory = RawCursor
+        # PgBouncer may send each transaction to another server, which does not know a prepared statement
+        self.prepare_threshold = None
+        for oid, loader in LOADERS.items():
+            self.adapters.register_loader(oid, loader)
+        self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
+        self.stage = "connect"  # then "work", then "commit"
+        self.peer = socket.socket(fileno=os.dup(pgconn.socket))
+        self.near, far = socket.socketpair()
+        with far:
+            far.setblocking(False)
+            os.dup2(far.fileno(), pgconn.socket, inheritable=False)
+        ways = (self.peer, self.near), (self.near, self.peer)
+        self.threads = [threading.Thread(target=self.pass_on, args=way, daemon=True) for way in ways]
+        for thread in self.threads:
+            thread.start()
+
+    def pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while seconds_until(self.deadline) and self.received <= self.limit:
+                source.settimeout(seconds_until(self.deadline))
+                data = source.recv(CHUNK_BYTES)
+                if not data:
+                    break
+                self.received += len(data) if source is self.peer else 0
+                target.sendall(data)
+        for end in (source, target):  # the other thread waits for one of them
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        super().close()
+        for thread in self.threads:
+            thread.join()
+        self.peer.close()
+        self.near.close()
+
+
+def seconds_until(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0)
+
+
+def connect(conninfo: Any, deadline: float) -> Connection:
+    """Return a connection to the first address that accepts; raise `PostgresError`."""
+    attempts = look_up(read_conninfo(conninfo), deadline)
+    for number, given in enumerate(attempts):
+        # the next address has its turn even if this one is silent
+        seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
+        pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
+        try:
+            wait_until_open(pgconn, time.monotonic() + seconds)
+            return Connection(pgconn, deadline)
+        except PostgresError as error:
+            pgconn.finish()
+            place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
+            failure = PostgresError(error.error_code, f"No connection to {place}: {redact(error, given)}", error.status)
+        if failure.status != 503:
+            break
+    raise failure
+
+
+def read_conninfo(conninfo: Any) -> dict[str, Any]:
+    """Return the parts of a connection string. Messages do not quote it: any part may be a piece of the password."""
+    if isinstance(conninfo, str) and not conninfo.strip():
+        raise refuse(f"database_connection_str is empty. {WRITE}")
+    try:
+        given = {**conninfo_to_dict(conninfo.encode().decode()), "client_encoding": "UTF8"}
+        timeout_from_conninfo(given)
+    except Exception:
+        raise refuse(f"database_connection_str is not a connection string of PostgreSQL. {WRITE}") from None
+    ports = str(given.get("port") or "").split(",")
+    is_valid = all(re.fullmatch("[0-9]{0,5}", port) and int(port or 5432) <= 65535 for port in ports)
+    if UNESCAPED.match(conninfo) or not is_valid:
+        raise refuse(f"database_connection_str has @ or / in the password, or an invalid port. {WRITE}")
+    # libpq checks the options before it connects, and fails at a socket that does not exist if they are valid
+    reason = pq.PGconn.connect_start(make_conninfo(**{**given, **NOWHERE}).encode()).get_error_message("utf-8")
+    if NOWHERE["host"] not in reason:
+        raise refuse(f"database_connection_str cannot be used: {redact(reason, given)}")
+    return given
+
+
+def look_up(given: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
+    """Return what to connect to, with an address for each host. The resolver, in its thread, knows no deadline."""
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append(conninfo_attempts(given))
+        except psycopg.Error as error:
+            code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
+            outcome.append(PostgresError(code, f"No connection to port {given.get('port') or 5432}: {error}"))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds_until(deadline))
+    if not outcome or isinstance(outcome[0], PostgresError):
+        raise outcome[0] if outcome else PostgresError("ConnectTimeout")
+    return outcome[0]
+
+
+def wait_until_open(pgconn: Any, deadline: float) -> None:
+    """Connect as psycopg does, which forgets the state in which libpq has failed; raise `PostgresError`."""
+    # libpq puts the SQLSTATE of a refusal into its message; psycopg has no function for it
+    with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
+        path = sys.modules[type(pgconn).__module__].__file__
+        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
+    polled, answer, has_tls = PollingStatus.WRITING, b"", False
+    while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
+        poller = select.poll()
+        poller.register(pgconn.socket, select.POLLIN if polled == PollingStatus.READING else select.POLLOUT)
+        if not poller.poll(seconds_until(deadline) * 1000):
+            raise PostgresError("ConnectTimeout")
+        answer = b""
+        with socket.socket(fileno=os.dup(pgconn.socket)) as peer, suppress(OSError):
+            if polled == PollingStatus.READING:
+                answer = peer.recv(1, socket.MSG_PEEK)
+        has_tls = pgconn.status == ConnStatus.SSL_STARTUP and bool(answer or pgconn.ssl_in_use)
+        polled = pgconn.connect_poll()
+    if polled == PollingStatus.OK:
+        pgconn.nonblocking = 1
+        return
+    text = pgconn.get_error_message("utf-8").strip()
+    refusal = re.search(r":  ([0-9A-Z]{5}): (.*)", text)
+    if refusal:  # 55000 is a database that accepts no connections
+        raise explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
+    reason = text.partition("\n")[0].rpartition(" failed: ")[2]
+    if has_tls:
+        raise PostgresError("SSLError", f"TLS failed, or the certificate is not trusted: {reason}")
+    # if there is an answer, libpq is not content with it
+    raise PostgresError("ValueError" if answer else "ConnectionFailed", reason)
+
+
+def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
+    """Return the error for what PostgreSQL or PgBouncer refuses, by the name that psycopg has for its SQLSTATE."""
+    code = CODES.get(sqlstate, "")
+    with suppress(KeyError):
+        code = code or errors.lookup(sqlstate).__name__
+    if sqlstate == "08P01" and POOLER_REFUSALS.match(message):
+        code = "InvalidAuthorizationSpecification"
+    if code in ERRORS:
+        return PostgresError(code, message)
+    status = 503 if sqlstate.startswith(TRANSIENT) else 400
+    return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {message}", status)
+
+
+def redact(text: Any, given: dict[str, Any]) -> str:
+    """Return the text without the names and secrets of the connection string."""
+    for name in ("password", "user", "dbname", "sslpassword"):
+        if given.get(name):
+            text = re.sub(rf"(?<!\w){re.escape(str(given[name]))}(?!\w)", "…", str(text))
+    return str(text)

@@ -35,8 +35,7 @@ class Statement(NamedTuple):
     sql: str
     rows: list[list[Any]] = [[]]  # noqa: RUF012 - nobody adds to it
     fetches: bool = False  # whether rows are the result, and not their number
-    as_objects: bool = False
-    autocommit: bool = False
+    options: dict[str, Any] = {}  # noqa: RUF012 - of the author, of which as_objects and autocommit matter here
 
 
 def is_like(value: Any, example: Any) -> bool:

@@ -14,15 +14,15 @@ from psycopg.types import TypeInfo
 
 from connector_postgres.errors import refuse
 
-BYTEA, JSON = 17, (114, 3802)  # the numbers of types never change (pg_type.dat)
+BYTEA, JSON, TEXT = 17, (114, 3802), (25, 1042, 1043)  # the numbers of types never change (pg_type.dat)
 # of these types, and of those that they are made of
 TYPES = """
 WITH RECURSIVE known (oid) AS (
     SELECT unnest($1::oid[])
     UNION SELECT unnest(ARRAY[typbasetype, typelem]) FROM known JOIN pg_catalog.pg_type USING (oid)
 )
-SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim,
-    typcategory = 'S' FROM known JOIN pg_catalog.pg_type USING (oid)
+SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim
+FROM known JOIN pg_catalog.pg_type USING (oid)
 """
 
 
@@ -32,7 +32,6 @@ class Type(NamedTuple):
     oid: int
     element: Any
     delimiter: str
-    is_string: bool
     has_bytes: bool
 
 
@@ -41,14 +40,14 @@ def find_types(connection: Any, oids: list[int]) -> list[Type]:
     rows = {oid: row for oid, *row in connection.execute(TYPES, [oids])}
 
     def resolve(oid: int) -> Type:
-        base, element, delimiter, is_string = rows[oid]
+        base, element, delimiter = rows[oid]
         if base:
             return resolve(base)
         if not element:
-            return Type(oid, None, delimiter, is_string, oid == BYTEA)
+            return Type(oid, None, delimiter, oid == BYTEA)
         inner = resolve(element)
         TypeInfo(str(oid), inner.oid, oid, delimiter=delimiter).register(connection)
-        return Type(oid, inner, delimiter, is_string, inner.has_bytes)
+        return Type(oid, inner, delimiter, inner.has_bytes)
 
     return [resolve(oid) for oid in oids]
 
@@ -74,7 +73,7 @@ def to_text(value: Any, kind: Type) -> Any:
     if kind.oid == BYTEA:
         return to_bytes(value)
     if kind.oid not in JSON:
-        if isinstance(value, list) or (isinstance(value, dict) and not kind.is_string):
+        if isinstance(value, list) or (isinstance(value, dict) and kind.oid not in TEXT):
             raise refuse("A list needs an array or JSON, an object JSON or text; in DoSQL write a cast as in %s::jsonb")
         if kind.has_bytes:  # base64 inside of PostgreSQL's own notation would be stored as it is
             raise refuse("An array of bytes must be a list of strings of base64")

@@ -24,6 +24,7 @@ class PostgresCommand(ConnectorCommand):
     """A version 2 command on a database.
 
     :param database_connection_str: such as `postgresql://user:password@host/database`
+    :param table_name: `table` or `schema.table`
     """
 
     database_connection_str: str
@@ -39,28 +40,21 @@ class PostgresCommand(ConnectorCommand):
         status, error = 200, None
         try:
             statement = self.make_statement()
-            body = load_run()(self.database_connection_str, statement, config)
+            try:  # only when a command runs: the connector is listed without psycopg, and without libpq
+                from connector_postgres.session import run
+            except ImportError:
+                message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
+                raise PostgresError("connector_unavailable", message) from None
+            body = run(self.database_connection_str, statement, config)
         except PostgresError as failure:
             status, error = failure.status, {"error_code": failure.error_code, "message": str(failure)}
         response = {"body": body, "mimetype": "application/json", "http_status": status}
         return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": []}
 
 
-def load_run() -> Any:
-    try:  # only when a command runs: the connector is listed without psycopg, and without libpq
-        from connector_postgres.session import run
-    except ImportError:
-        message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
-        raise PostgresError("connector_unavailable", message) from None
-    return run
-
-
 @dataclass(repr=False)
 class TableCommand(PostgresCommand):
-    """A command on a table.
-
-    :param table_name: `table` or `schema.table`
-    """
+    """A command on a table and on what `schema` says."""
 
     table_name: str
     schema: Any
@@ -69,7 +63,7 @@ class TableCommand(PostgresCommand):
         """Return a statement whose result is the number of rows, or the columns in `returning`."""
         returning = self.schema.get("returning", [])
         clause = f" RETURNING {quote(*returning)}" if returning else ""
-        return Statement(sql + clause, rows, bool(returning), self.schema.get("as_objects", False))
+        return Statement(sql + clause, rows, bool(returning), self.schema)
 
 
 class SelectValues(TableCommand):
@@ -84,7 +78,7 @@ class SelectValues(TableCommand):
         check(self.schema, ["columns"], ["where", "order_by", "limit", "offset", "as_objects"])
         where, values = make_where(self.schema)
         sql = f"SELECT {quote(*self.schema['columns'])} FROM {quote_table(self.table_name)}{where}"
-        return Statement(sql + make_order(self.schema), [values], True, self.schema.get("as_objects", False))
+        return Statement(sql + make_order(self.schema), [values], True, self.schema)
 
 
 class InsertValues(TableCommand):
@@ -152,10 +146,7 @@ class CreateTable(TableCommand):
 
 @dataclass(repr=False)
 class DropTable(PostgresCommand):
-    """Drop a table, if it exists.
-
-    :param table_name: `table` or `schema.table`
-    """
+    """Drop a table, if it exists."""
 
     table_name: str
 
@@ -179,7 +170,6 @@ class DoSQL(PostgresCommand):
     def make_statement(self) -> Statement:
         check(self.schema, ["sql"], ["values", "fetch_results", "as_objects", "autocommit"])
         sql, values = self.schema["sql"], self.schema.get("values")
-        as_objects = self.schema.get("as_objects", False)
         row: list[Any] = []
 
         def number(match: re.Match[str]) -> str:
@@ -189,8 +179,7 @@ class DoSQL(PostgresCommand):
                 row.append(values[len(row) if match[0] == "%s" else match[1]])
             except (LookupError, TypeError):  # a list is for %s, an object for %(name)s
                 raise refuse(f"schema's values has nothing for {match[0][:80]}") from None
-            kind = guess_type(row[-1])
-            return f"(${len(row)}::{kind})" if kind else f"${len(row)}"
+            return f"(${len(row)}::{guess_type(row[-1])})".replace("::)", ")")
 
         if not isinstance(values, (list, dict, type(None))):
             raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
@@ -198,14 +187,14 @@ class DoSQL(PostgresCommand):
             sql = PLACEHOLDER.sub(number, sql)
         if isinstance(values, list) and len(row) != len(values):
             raise refuse(f"schema's sql has %s {len(row)} times, and values has {len(values)}")
-        fetches = self.schema.get("fetch_results", as_objects)
-        return Statement(sql, [row], fetches, as_objects, self.schema.get("autocommit", False))
+        return Statement(sql, [row], self.schema.get("fetch_results", self.schema.get("as_objects")), self.schema)
 
 
 def guess_type(value: Any) -> str:
     """Return the type of a number as PostgreSQL reads it; the type of a string depends on its place."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return "integer" if -(2**31) <= value < 2**31 else "bigint"
-    return "numeric" if isinstance(value, (int, float)) else ""
+    bits = value.bit_length() if isinstance(value, int) else 64
+    if isinstance(value, (bool, int, float)):
+        return (
+            "boolean" if isinstance(value, bool) else "integer" if bits < 32 else "bigint" if bits < 64 else "numeric"
+        )
+    return ""
