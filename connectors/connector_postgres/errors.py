@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spiffproxy_http.errors import RequestError
+
 UNFIT = "A value does not fit its column or the statement; the message says why"
 # SpiffArena tries again on 429 and from 500 on
 CODES: list[tuple[int, str, str]] = [
@@ -31,13 +33,11 @@ STATUSES = {code: status for status, codes, _ in CODES for code in codes.split()
 TRANSIENT = ("08", "40", "53", "57", "58")  # classes of SQLSTATE (PostgreSQL's appendix A)
 
 
-class PostgresError(Exception):
+class PostgresError(RequestError):
     """A failure: the code that a boundary event catches, a message for the diagram's author, and an HTTP status."""
 
     def __init__(self, error_code: str, message: str = "", status: int = 0) -> None:
-        super().__init__(message or ERRORS[error_code])
-        self.error_code = error_code
-        self.status = status or STATUSES[error_code]
+        super().__init__(error_code, message or ERRORS[error_code], status or STATUSES[error_code])
 
 
 def refuse(message: str) -> PostgresError:

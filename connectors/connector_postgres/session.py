@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
 import psycopg
 from psycopg import RawCursor, errors, generators, pq
@@ -26,10 +27,6 @@ from psycopg.rows import dict_row, tuple_row
 from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
 from connector_postgres.values import LOADERS, find_types, to_text, unwrap
 
-if TYPE_CHECKING:
-    from connector_postgres.statements import Statement
-
-SECONDS = 40  # for a command; SpiffArena waits 45
 MAX_BYTES = 64 * 1024**2
 VALUE_BYTES = 64  # what a value takes in memory, beside its text
 ROW_BYTES = 256  # what PostgreSQL sends for a row of values, beside what the row returns
@@ -44,150 +41,135 @@ DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "Dep
 NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
 WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
 UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
-NOWHERE = {"host": "/nonexistent", "hostaddr": "", "port": "5432"}
 CHUNK_BYTES = 65536
 VERBOSE = 2  # PQERRORS_VERBOSE: the SQLSTATE precedes the message
-# codes whose name in psycopg says less
-CODES = {"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"}
+# the name of each SQLSTATE is that of psycopg's exception, unless it says too little
+CODES = {error.sqlstate: name for name, error in vars(errors).items() if getattr(error, "sqlstate", None)}
+CODES.update({"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"})
 # PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
 POOLER_REFUSALS = re.compile(
-    "(password|SASL|certificate|PAM) authentication failed|no such (user|database)|database .* is disabled|(TLS|SSL) "
-    "|bouncer config|not allowed|unix socket|login (failed|rejected)|unsupported startup parameter"
+    "no such |.*(authentication failed|disabled|not allowed|rejected)|login failed|(TLS|SSL) |bouncer config|unsupported"
 )
 
 
-# --- the statement ---
+class Session:
+    """A connection for one statement."""
 
+    def __init__(self, conninfo: Any, options: dict[str, Any], config: Any) -> None:
+        seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or 40)  # SpiffArena waits 45
+        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_BYTES)
+        self._autocommit = options.get("autocommit", False)
+        self._as_objects = options.get("as_objects", False)
+        self._stage = "connect"  # then "work", then "commit"
+        self._connection = connect(conninfo, time.monotonic() + seconds)
 
-def run(conninfo: Any, statement: Statement, config: Any) -> Any:
-    """Return rows, or what was changed; raise `PostgresError`."""
-    seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or SECONDS)
-    max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_BYTES)
-    with closing(connect(conninfo, time.monotonic() + seconds)) as connection:
+    def run(self, sql: str, rows: list[list[Any]], fetches: bool) -> Any:  # noqa: FBT001
+        """Return rows, or what was changed; raise `PostgresError`."""
+        with closing(self._connection):
+            try:
+                return self._run(sql, rows, fetches=fetches)
+            except (ValueError, RecursionError) as error:  # half of a character, or a number of thousands of digits
+                raise refuse(f"A value cannot be written or read: {error}") from None
+            except psycopg.Error as error:
+                raise self._explain(error) from None
+
+    def _run(self, sql: str, rows: list[list[Any]], *, fetches: bool) -> Any:
+        connection = self._connection
+        # 1. settings; outside of a transaction they are the session's
+        milliseconds = max(int(seconds_until(connection.deadline) * 900), 1)
+        connection.execute(SETTINGS.format(milliseconds=milliseconds, is_local=not self._autocommit))
+        self._stage = "work"
+        # 2. what the statement's places and columns are
+        described = self._describe(sql)
+        places = [described.param_type(number) for number in range(described.nparams)]
+        columns = [described.ftype(number) for number in range(described.nfields)]
+        if rows and len(rows[0]) != len(places):
+            raise refuse(f"schema's sql has places for {len(places)} values, and values has {len(rows[0])}")
+        kinds = find_types(connection, [*places, *columns])
+        unwrapped = json.loads(json.dumps(rows), object_hook=unwrap)
+        texts = [list(map(to_text, row, kinds)) for row in unwrapped]
+        # 3. run it
+        if self._autocommit:
+            connection.commit()
+            connection.autocommit = True
+            self._stage = "commit"
         try:
-            return run_on(connection, statement, max_bytes)
-        except (ValueError, RecursionError) as error:  # half of a character, or a number of thousands of digits
-            raise refuse(f"A value cannot be written or read: {error}") from None
-        except psycopg.Error as error:
-            raise explain(error, connection, statement) from None
-
-
-def run_on(connection: Any, statement: Statement, max_bytes: int) -> Any:
-    autocommit = statement.options.get("autocommit", False)
-    # 1. settings; outside of a transaction they are the session's
-    milliseconds = max(int(seconds_until(connection.deadline) * 900), 1)
-    connection.execute(SETTINGS.format(milliseconds=milliseconds, is_local=not autocommit))
-    connection.stage = "work"
-    # 2. what the statement's places and columns are
-    described = describe(connection, statement)
-    places = [described.param_type(number) for number in range(described.nparams)]
-    columns = [described.ftype(number) for number in range(described.nfields)]
-    kinds = find_types(connection, [*places, *columns])
-    unwrapped = json.loads(json.dumps(statement.rows), object_hook=unwrap)
-    rows = [list(map(to_text, row, kinds)) for row in unwrapped]
-    # 3. run it
-    if autocommit:
+            found, count = self._execute(sql, texts, returns=bool(columns), fetches=fetches)
+        finally:
+            if self._autocommit:  # behind a pooler, the session is another client's next
+                with suppress(psycopg.Error):
+                    connection.execute("RESET ALL")
+        # 4. keep it
+        self._stage = "commit"
         connection.commit()
-        connection.autocommit = True
-        connection.stage = "commit"
-    try:
-        result = fetch(connection, statement, rows, max_bytes, returns=bool(columns))
-    finally:
-        if autocommit:  # behind a pooler, the session is another client's next
-            with suppress(psycopg.Error):
-                connection.execute("RESET ALL")
-    # 4. keep it
-    connection.stage = "commit"
-    connection.commit()
-    return result
+        return found if columns and fetches else {"result": f"{count} rows affected" if count >= 0 else "ok"}
 
+    def _describe(self, sql: str) -> Any:
+        """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
+        pgconn = self._connection.pgconn
+        steps = (pgconn.send_prepare, b"", sql.encode()), (pgconn.send_describe_prepared, b"")
+        for send, *arguments in steps:
+            send(*arguments)
+            # not pgconn.prepare(), which waits without letting other threads run
+            (described,) = self._connection.wait(generators.execute(pgconn))
+            if described.status != ExecStatus.COMMAND_OK:
+                raise errors.error_from_result(described)
+        names = [described.fname(number).decode() for number in range(described.nfields)]
+        twice = [name for name in names if names.count(name) > 1]
+        if self._as_objects and twice:
+            raise refuse(f"as_objects: two columns are called {twice[0]}. Give each its own name, in DoSQL with AS")
+        return described
 
-def describe(connection: Any, statement: Statement) -> Any:
-    """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
-    connection.pgconn.send_prepare(b"", statement.sql.encode())
-    read_result(connection)
-    connection.pgconn.send_describe_prepared(b"")
-    described = read_result(connection)
-    if statement.rows and len(statement.rows[0]) != described.nparams:
-        count = len(statement.rows[0])
-        raise refuse(f"schema's sql has places for {described.nparams} values, and values has {count}")
-    names = [described.fname(number).decode() for number in range(described.nfields)]
-    twice = [name for name in names if names.count(name) > 1]
-    if statement.options.get("as_objects") and twice:
-        raise refuse(f"as_objects: two columns are called {twice[0]}. Give each a name of its own, in DoSQL with AS")
-    return described
+    def _execute(self, sql: str, rows: list[Any], *, returns: bool, fetches: bool) -> tuple[list[Any], int]:
+        """Run the statement for each row of values; return the rows to keep, and the number of all."""
+        cursor = self._connection.cursor(row_factory=dict_row if self._as_objects else tuple_row)
+        # bytes arrive as hex digits, and not as base64
+        allowance = self._max_bytes * 3 // 2 + 2**20 + ROW_BYTES * len(rows)
+        self._connection.limit = self._connection.received + allowance
+        found: list[Any] = []
+        size = count = 0
+        for row in chain.from_iterable(cursor.stream(sql, row or None) for row in rows) if returns else ():
+            self._connection.limit = self._connection.received + allowance
+            count += 1
+            if fetches:
+                found.append(row)
+                size += len(json.dumps(row)) + VALUE_BYTES * (len(row) + 1)
+            if size > self._max_bytes:
+                message = f"After {count} rows the result is larger than the {self._max_bytes} bytes that the proxy"
+                raise PostgresError("ResponseTooLarge", f"{message} allows. Ask for less, as by limit")
+        if returns:
+            return found, count
+        if len(rows) == 1:
+            cursor.execute(sql, rows[0] or None)
+            if not cursor.statusmessage:
+                raise refuse("schema's sql has no statement")
+        else:
+            cursor.executemany(sql, rows)
+        return found, cursor.rowcount
 
-
-def read_result(connection: Any) -> Any:
-    # not pgconn.prepare(), which waits without letting other threads run
-    (result,) = connection.wait(generators.execute(connection.pgconn))
-    if result.status != ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(result)
-    return result
-
-
-def fetch(connection: Any, statement: Statement, rows: list[Any], max_bytes: int, *, returns: bool) -> Any:
-    """Run the statement for each row of values; return what it returns, or the number of rows."""
-    cursor = connection.cursor(row_factory=dict_row if statement.options.get("as_objects") else tuple_row)
-    allowance = max_bytes * 3 // 2 + 2**20 + ROW_BYTES * len(rows)  # bytes arrive as hex digits, and not as base64
-    connection.limit = connection.received + allowance
-    kept: list[Any] = []
-    size = count = 0
-    for row in execute(cursor, statement.sql, rows, returns=returns):
-        connection.limit = connection.received + allowance
-        count += 1
-        if statement.fetches:
-            kept.append(row)
-            size += len(json.dumps(row)) + VALUE_BYTES * (len(row) + 1)
-        if size > max_bytes:
-            message = f"After {count} rows the result is larger than the {max_bytes} bytes that the proxy allows."
-            raise PostgresError("ResponseTooLarge", f"{message} Ask for less, as by limit")
-    if returns and statement.fetches:
-        return kept
-    count = count if returns else cursor.rowcount
-    return {"result": f"{count} rows affected" if count >= 0 else "ok"}
-
-
-def execute(cursor: Any, sql: str, rows: list[Any], *, returns: bool) -> Any:
-    """Run the statement, and yield the rows that it returns."""
-    if len(rows) == 1 and returns:
-        yield from cursor.stream(sql, rows[0] or None)
-    elif len(rows) == 1:
-        cursor.execute(sql, rows[0] or None)
-        if not cursor.statusmessage:
-            raise refuse("schema's sql has no statement")
-    else:
-        cursor.executemany(sql, rows, returning=returns)
-        while returns and cursor.pgresult:
-            yield from cursor
-            if not cursor.nextset():
-                break
-
-
-def explain(error: psycopg.Error, connection: Any, statement: Statement) -> PostgresError:
-    """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
-    is_lost = not error.sqlstate and isinstance(error, psycopg.OperationalError)
-    if is_lost and connection.received > connection.limit:
-        return PostgresError("ResponseTooLarge")
-    if is_lost and not seconds_until(connection.deadline):
-        return PostgresError(LATE[connection.stage])
-    if not error.sqlstate and not is_lost:  # psycopg itself refuses, always in English
-        return refuse(COPY if str(error).startswith("COPY") else str(error))
-    words = [error.diag.message_primary, error.diag.message_hint]
-    if type(error).__name__ in DETAILED:
-        words.insert(1, error.diag.message_detail)
-    if error.sqlstate in NEEDS_AUTOCOMMIT and not statement.options.get("autocommit"):
-        words.append('In DoSQL, add "autocommit": true to schema')
-    text = ". ".join(filter(None, words))
-    failure = PostgresError("ConnectionFailed") if is_lost else explain_sqlstate(error.sqlstate, text)
-    is_cut = is_lost or str(error.sqlstate).startswith(("08", "57"))
-    # without a transaction a part may have been kept, which SpiffArena must not do again
-    if connection.stage == "commit" and (is_cut or (statement.options.get("autocommit") and failure.status == 503)):
-        return PostgresError("OutcomeUnknown", f"{ERRORS['OutcomeUnknown']}: {failure}")
-    return failure
-
-
-# --- the connection ---
+    def _explain(self, error: psycopg.Error) -> PostgresError:
+        """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
+        is_lost = not error.sqlstate and isinstance(error, psycopg.OperationalError)
+        if is_lost and self._connection.received > self._connection.limit:
+            return PostgresError("ResponseTooLarge")
+        if is_lost:
+            failure = PostgresError(
+                "ConnectionFailed" if seconds_until(self._connection.deadline) else LATE[self._stage]
+            )
+        elif error.sqlstate:
+            words = [error.diag.message_primary, error.diag.message_hint]
+            if type(error).__name__ in DETAILED:
+                words.insert(1, error.diag.message_detail)
+            if error.sqlstate in NEEDS_AUTOCOMMIT and not self._autocommit:
+                words.append('In DoSQL, add "autocommit": true to schema')
+            failure = explain_sqlstate(error.sqlstate, ". ".join(filter(None, words)))
+        else:  # psycopg itself refuses, always in English
+            return refuse(COPY if str(error).startswith("COPY") else str(error))
+        is_cut = is_lost or str(error.sqlstate).startswith(("08", "57"))
+        # without a transaction a part may have been kept, which SpiffArena must not do again
+        if self._stage == "commit" and (is_cut or (self._autocommit and failure.http_status == 503)):
+            return PostgresError("OutcomeUnknown", f"{ERRORS['OutcomeUnknown']}: {failure}")
+        return failure
 
 
 class Connection(psycopg.Connection):  # type: ignore[misc]
@@ -205,7 +187,6 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
         for oid, loader in LOADERS.items():
             self.adapters.register_loader(oid, loader)
         self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
-        self.stage = "connect"  # then "work", then "commit"
         self.peer = socket.socket(fileno=os.dup(pgconn.socket))
         self.near, far = socket.socketpair()
         with far:
@@ -231,10 +212,9 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
 
     def close(self) -> None:
         super().close()
-        for thread in self.threads:
-            thread.join()
-        self.peer.close()
-        self.near.close()
+        with self.peer, self.near:
+            for thread in self.threads:
+                thread.join()
 
 
 def seconds_until(deadline: float) -> float:
@@ -254,8 +234,10 @@ def connect(conninfo: Any, deadline: float) -> Connection:
         except PostgresError as error:
             pgconn.finish()
             place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
-            failure = PostgresError(error.error_code, f"No connection to {place}: {redact(error, given)}", error.status)
-        if failure.status != 503:
+            failure = PostgresError(
+                error.error_code, f"No connection to {place}: {redact(error, given)}", error.http_status
+            )
+        if failure.http_status != 503:
             break
     raise failure
 
@@ -269,13 +251,13 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
         timeout_from_conninfo(given)
     except Exception:
         raise refuse(f"database_connection_str is not a connection string of PostgreSQL. {WRITE}") from None
-    ports = str(given.get("port") or "").split(",")
-    is_valid = all(re.fullmatch("[0-9]{0,5}", port) and int(port or 5432) <= 65535 for port in ports)
-    if UNESCAPED.match(conninfo) or not is_valid:
-        raise refuse(f"database_connection_str has @ or / in the password, or an invalid port. {WRITE}")
-    # libpq checks the options before it connects, and fails at a socket that does not exist if they are valid
-    reason = pq.PGconn.connect_start(make_conninfo(**{**given, **NOWHERE}).encode()).get_error_message("utf-8")
-    if NOWHERE["host"] not in reason:
+    if UNESCAPED.match(conninfo):
+        raise refuse(f"database_connection_str has @ or / in the password. {WRITE}")
+    # libpq checks the options before it connects, and if they are valid fails at a socket that does not exist
+    count = str(given.get("hostaddr") or given.get("host") or "").count(",") + 1
+    nowhere = {**given, "hostaddr": "", "host": ",".join(["/nonexistent"] * count)}
+    reason = pq.PGconn.connect_start(make_conninfo(**nowhere).encode()).get_error_message("utf-8")
+    if "/nonexistent" not in reason:
         raise refuse(f"database_connection_str cannot be used: {redact(reason, given)}")
     return given
 
@@ -332,13 +314,11 @@ def wait_until_open(pgconn: Any, deadline: float) -> None:
 
 
 def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
-    """Return the error for what PostgreSQL or PgBouncer refuses, by the name that psycopg has for its SQLSTATE."""
-    code = CODES.get(sqlstate, "")
-    with suppress(KeyError):
-        code = code or errors.lookup(sqlstate).__name__
+    """Return the error for what PostgreSQL or PgBouncer refuses."""
+    code = CODES.get(sqlstate, "DatabaseError")
     if sqlstate == "08P01" and POOLER_REFUSALS.match(message):
         code = "InvalidAuthorizationSpecification"
-    if code in ERRORS:
+    if code in ERRORS and code != "DatabaseError":
         return PostgresError(code, message)
     status = 503 if sqlstate.startswith(TRANSIENT) else 400
     return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {message}", status)
@@ -346,7 +326,7 @@ def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
 
 def redact(text: Any, given: dict[str, Any]) -> str:
     """Return the text without the names and secrets of the connection string."""
-    for name in ("password", "user", "dbname", "sslpassword"):
+    for name in ("password", "user", "dbname", "sslpassword", "port"):
         if given.get(name):
             text = re.sub(rf"(?<!\w){re.escape(str(given[name]))}(?!\w)", "…", str(text))
     return str(text)

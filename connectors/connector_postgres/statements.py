@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from connector_postgres.errors import refuse
 
@@ -27,15 +27,6 @@ EXAMPLES: dict[str, Any] = {
     "do": "nothing",
     "sql": "SELECT 1",
 }
-
-
-class Statement(NamedTuple):
-    """SQL with $1, $2, … for each value; it runs once for each of `rows`."""
-
-    sql: str
-    rows: list[list[Any]] = [[]]  # noqa: RUF012 - nobody adds to it
-    fetches: bool = False  # whether rows are the result, and not their number
-    options: dict[str, Any] = {}  # noqa: RUF012 - of the author, of which as_objects and autocommit matter here
 
 
 def is_like(value: Any, example: Any) -> bool:

@@ -7,11 +7,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from spiffproxy_http.command import error_result, result
 from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_postgres import requires
 from connector_postgres.errors import ERRORS, PostgresError, refuse
-from connector_postgres.statements import Statement, check, make_conflict, make_order, make_where, quote, quote_table
+from connector_postgres.statements import check, make_conflict, make_order, make_where, quote, quote_table
 
 # a type cannot be bound: words, and numbers in brackets, as in numeric(10, 2)[] or timestamp(3) with time zone not null
 TYPE = re.compile(r"[a-z_][a-z0-9_.]*([ ]+[a-z0-9_.]+|[ ]*\([0-9, ]*\)|[ ]*\[[0-9]*\])*", re.IGNORECASE)
@@ -31,25 +32,22 @@ class PostgresCommand(ConnectorCommand):
     errors = ERRORS
 
     @abstractmethod
-    def make_statement(self) -> Statement:
-        """Return the statement to run; raise `PostgresError`."""
+    def make_statement(self) -> tuple[str, list[list[Any]], bool]:
+        """Return SQL with $1, $2, … for values, the rows of values that it runs for, and whether to return its rows."""
 
     def execute(self, config: Any, task_data: Any) -> Any:
         """Return rows, or how many were changed, and an `http_status` by which SpiffArena knows what to do."""
-        body: Any = {}
-        status, error = 200, None
         try:
-            statement = self.make_statement()
-            try:  # only when a command runs: the connector is listed without psycopg, and without libpq
-                from connector_postgres.session import run
-            except ImportError:
-                message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
-                raise PostgresError("connector_unavailable", message) from None
-            body = run(self.database_connection_str, statement, config)
-        except PostgresError as failure:
-            status, error = failure.status, {"error_code": failure.error_code, "message": str(failure)}
-        response = {"body": body, "mimetype": "application/json", "http_status": status}
-        return {"command_response": response, "command_response_version": 2, "error": error, "spiff__logs": []}
+            sql, rows, fetches = self.make_statement()
+            from connector_postgres.session import Session  # only now: the connector is listed without psycopg
+
+            session = Session(self.database_connection_str, getattr(self, "schema", {}), config)
+            return result(session.run(sql, rows, fetches), [])
+        except ImportError:
+            message = f"psycopg cannot be imported in the proxy: {requires['psycopg']}"
+            return error_result(PostgresError("connector_unavailable", message), [])
+        except PostgresError as error:
+            return error_result(error, [])
 
 
 @dataclass(repr=False)
@@ -59,11 +57,10 @@ class TableCommand(PostgresCommand):
     table_name: str
     schema: Any
 
-    def make_change(self, sql: str, rows: list[list[Any]]) -> Statement:
+    def make_change(self, sql: str, rows: list[list[Any]]) -> Any:
         """Return a statement whose result is the number of rows, or the columns in `returning`."""
         returning = self.schema.get("returning", [])
-        clause = f" RETURNING {quote(*returning)}" if returning else ""
-        return Statement(sql + clause, rows, bool(returning), self.schema)
+        return (f"{sql} RETURNING {quote(*returning)}" if returning else sql), rows, bool(returning)
 
 
 class SelectValues(TableCommand):
@@ -74,11 +71,11 @@ class SelectValues(TableCommand):
     :param schema: `{"columns": ["id"], "where": [["n", ">", 7]], "order_by": [["n", "desc"]], "limit": 9, "offset": 9}`
     """
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, ["columns"], ["where", "order_by", "limit", "offset", "as_objects"])
         where, values = make_where(self.schema)
         sql = f"SELECT {quote(*self.schema['columns'])} FROM {quote_table(self.table_name)}{where}"
-        return Statement(sql + make_order(self.schema), [values], True, self.schema)
+        return sql + make_order(self.schema), [values], True
 
 
 class InsertValues(TableCommand):
@@ -90,7 +87,7 @@ class InsertValues(TableCommand):
         `"on_conflict": {"columns": ["id"], "update": ["name"]}` or `{"do": "nothing"}`
     """
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, ["columns", "values"], ["on_conflict", *OUT])
         columns, rows = self.schema["columns"], self.schema["values"]
         if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
@@ -106,7 +103,7 @@ class UpdateValues(TableCommand):
     :param schema: `{"set": {"name": "Jane"}, "where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true`
     """
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, ["set"], ["where", "all_rows", *OUT])
         changes = self.schema["set"]
         where, values = make_where(self.schema, len(changes), is_required=True)
@@ -121,7 +118,7 @@ class DeleteValues(TableCommand):
     :param schema: `{"where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true` in place of `where`
     """
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, [], ["where", "all_rows", *OUT])
         where, values = make_where(self.schema, is_required=True)
         return self.make_change(f"DELETE FROM {quote_table(self.table_name)}{where}", [values])
@@ -133,7 +130,7 @@ class CreateTable(TableCommand):
     :param schema: `{"column_definitions": [{"name": "id", "type": "integer primary key"}]}`
     """
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, ["column_definitions"], [])
         definitions = []
         for one in self.schema["column_definitions"]:
@@ -141,7 +138,7 @@ class CreateTable(TableCommand):
             if not TYPE.fullmatch(one["type"]):
                 raise refuse(f"The type of {one['name']} must be words, with numbers in brackets; use DoSQL for others")
             definitions.append(f"{quote(one['name'])} {one['type']}")
-        return Statement(f"CREATE TABLE IF NOT EXISTS {quote_table(self.table_name)} ({', '.join(definitions)})")
+        return f"CREATE TABLE IF NOT EXISTS {quote_table(self.table_name)} ({', '.join(definitions)})", [[]], False
 
 
 @dataclass(repr=False)
@@ -150,8 +147,8 @@ class DropTable(PostgresCommand):
 
     table_name: str
 
-    def make_statement(self) -> Statement:
-        return Statement(f"DROP TABLE IF EXISTS {quote_table(self.table_name)}")
+    def make_statement(self) -> Any:
+        return f"DROP TABLE IF EXISTS {quote_table(self.table_name)}", [[]], False
 
 
 @dataclass(repr=False)
@@ -167,7 +164,7 @@ class DoSQL(PostgresCommand):
 
     schema: Any
 
-    def make_statement(self) -> Statement:
+    def make_statement(self) -> Any:
         check(self.schema, ["sql"], ["values", "fetch_results", "as_objects", "autocommit"])
         sql, values = self.schema["sql"], self.schema.get("values")
         row: list[Any] = []
@@ -187,14 +184,13 @@ class DoSQL(PostgresCommand):
             sql = PLACEHOLDER.sub(number, sql)
         if isinstance(values, list) and len(row) != len(values):
             raise refuse(f"schema's sql has %s {len(row)} times, and values has {len(values)}")
-        return Statement(sql, [row], self.schema.get("fetch_results", self.schema.get("as_objects")), self.schema)
+        return sql, [row], self.schema.get("fetch_results", self.schema.get("as_objects"))
 
 
 def guess_type(value: Any) -> str:
     """Return the type of a number as PostgreSQL reads it; the type of a string depends on its place."""
-    bits = value.bit_length() if isinstance(value, int) else 64
-    if isinstance(value, (bool, int, float)):
-        return (
-            "boolean" if isinstance(value, bool) else "integer" if bits < 32 else "bigint" if bits < 64 else "numeric"
-        )
-    return ""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int) and value.bit_length() < 64:
+        return "integer" if value.bit_length() < 32 else "bigint"
+    return "numeric" if isinstance(value, (int, float)) else ""
