@@ -35,7 +35,6 @@ SETTINGS = """SELECT set_config(name, coalesce(value, least({milliseconds}, null
 FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
     ('extra_float_digits', '1'), ('statement_timeout', NULL)) AS own (own, value) ON own = lower(name)"""
 COPY = "COPY sends or reads data outside of a result, which no command can do. Use SelectValues or InsertValues."
-LATE = {"connect": "ConnectTimeout", "work": "StatementTimeout", "commit": "OutcomeUnknown"}
 # the detail of other errors is the whole row, or nothing new
 DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
 NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
@@ -48,7 +47,7 @@ CODES = {error.sqlstate: name for name, error in vars(errors).items() if getattr
 CODES.update({"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"})
 # PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
 POOLER_REFUSALS = re.compile(
-    "no such |.*(authentication failed|disabled|not allowed|rejected)|login failed|(TLS|SSL) |bouncer config|unsupported"
+    "no such |.*(authentication failed|disabled|not allowed)|login (failed|rejected)|TLS |SSL |bouncer config|unsupported"
 )
 
 
@@ -63,7 +62,7 @@ class Session:
         self._stage = "connect"  # then "work", then "commit"
         self._connection = connect(conninfo, time.monotonic() + seconds)
 
-    def run(self, sql: str, rows: list[list[Any]], fetches: bool) -> Any:  # noqa: FBT001
+    def run(self, sql: str, rows: list[list[Any]], fetches: bool) -> Any:
         """Return rows, or what was changed; raise `PostgresError`."""
         with closing(self._connection):
             try:
@@ -153,9 +152,8 @@ class Session:
         if is_lost and self._connection.received > self._connection.limit:
             return PostgresError("ResponseTooLarge")
         if is_lost:
-            failure = PostgresError(
-                "ConnectionFailed" if seconds_until(self._connection.deadline) else LATE[self._stage]
-            )
+            late = "ConnectTimeout" if self._stage == "connect" else "StatementTimeout"
+            failure = PostgresError("ConnectionFailed" if seconds_until(self._connection.deadline) else late)
         elif error.sqlstate:
             words = [error.diag.message_primary, error.diag.message_hint]
             if type(error).__name__ in DETAILED:
@@ -173,10 +171,9 @@ class Session:
 
 
 class Connection(psycopg.Connection):  # type: ignore[misc]
-    """A connection that ends at its deadline, or if more bytes arrive than `limit`.
+    """A connection that ends at its deadline, or if more bytes arrive than `limit`: two threads pass the bytes on.
 
-    libpq itself waits without end and reads a message of any size. Therefore it has one end of a pair of sockets, and
-    two threads pass the bytes on.
+    libpq itself, which has one end of a pair of sockets, waits without end and reads a message of any size.
     """
 
     def __init__(self, pgconn: Any, deadline: float) -> None:
@@ -234,9 +231,8 @@ def connect(conninfo: Any, deadline: float) -> Connection:
         except PostgresError as error:
             pgconn.finish()
             place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
-            failure = PostgresError(
-                error.error_code, f"No connection to {place}: {redact(error, given)}", error.http_status
-            )
+            failure = error
+            failure.args = (f"No connection to {place}: {redact(error, given)}",)
         if failure.http_status != 503:
             break
     raise failure

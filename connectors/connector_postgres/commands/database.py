@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,11 +13,29 @@ from spiffworkflow_connector_command.command_interface import ConnectorCommand
 
 from connector_postgres import requires
 from connector_postgres.errors import ERRORS, PostgresError, refuse
-from connector_postgres.statements import check, make_conflict, make_order, make_where, quote, quote_table
 
 # a type cannot be bound: words, and numbers in brackets, as in numeric(10, 2)[] or timestamp(3) with time zone not null
 TYPE = re.compile(r"[a-z_][a-z0-9_.]*([ ]+[a-z0-9_.]+|[ ]*\([0-9, ]*\)|[ ]*\[[0-9]*\])*", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"%(?:%|s|\(([^)]*)\)s)")  # as in psycopg: %s, %(name)s, and %% for a percent sign
+COMPARISONS = ["=", "!=", "<>", "<", "<=", ">", ">=", "LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"]
+OPERATORS = {**{word: f"{word} ?" for word in COMPARISONS}, "IN": "= ANY ?", "NOT IN": "<> ALL ?"}
+NULL_TESTS = {"=": "IS NULL", "IS": "IS NULL", "!=": "IS NOT NULL", "<>": "IS NOT NULL", "IS NOT": "IS NOT NULL"}
+PART = r'"(?:[^"]|"")+"|[^".]+'  # of the name of a table
+# a value is like its example if it has the same type, and so have the items of a list
+EXAMPLES: dict[str, Any] = {
+    "columns": ["id", "name"],
+    "returning": ["id", "name"],
+    "update": ["name"],
+    **dict.fromkeys(["as_objects", "fetch_results", "autocommit"], True),
+    **dict.fromkeys(["limit", "offset"], 10),
+    "name": "id",
+    "type": "numeric(10, 2) not null",
+    "column_definitions": [{"name": "id", "type": "integer"}],
+    "order_by": [["created", "desc"], ["id", "asc"]],
+    "set": {"name": "Jane"},
+    "do": "nothing",
+    "sql": "SELECT 1",
+}
 OUT = ["returning", "as_objects"]
 
 
@@ -176,7 +195,8 @@ class DoSQL(PostgresCommand):
                 row.append(values[len(row) if match[0] == "%s" else match[1]])
             except (LookupError, TypeError):  # a list is for %s, an object for %(name)s
                 raise refuse(f"schema's values has nothing for {match[0][:80]}") from None
-            return f"(${len(row)}::{guess_type(row[-1])})".replace("::)", ")")
+            kind = guess_type(row[-1])
+            return f"(${len(row)}::{kind})" if kind else f"${len(row)}"
 
         if not isinstance(values, (list, dict, type(None))):
             raise refuse("schema's values is neither a list, for %s, nor an object, for %(name)s")
@@ -194,3 +214,90 @@ def guess_type(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() < 64:
         return "integer" if value.bit_length() < 32 else "bigint"
     return "numeric" if isinstance(value, (int, float)) else ""
+
+
+# --- what `schema` says: its shape is checked, names are quoted, and each value has a place, as $1 ---
+
+
+def is_like(value: Any, example: Any) -> bool:
+    if isinstance(example, str):
+        return isinstance(value, str) and value != "" and "\0" not in value
+    if isinstance(example, list):
+        is_list = isinstance(value, list) and all(is_like(item, example[0]) for item in value)
+        return is_list and (value != [] or not isinstance(example[0], str))  # no columns is a mistake
+    if isinstance(example, dict):
+        return isinstance(value, dict) and is_like(list(value), list(example))
+    if isinstance(example, bool) or isinstance(value, bool):
+        return type(example) is type(value)
+    return isinstance(value, (int, float)) and 0 <= value < 2**63 and value % 1 == 0  # 10 / 2 is 5.0 in a script
+
+
+def check(schema: Any, required: list[str], optional: list[str], what: str = "schema") -> None:
+    """Refuse what has another shape, and unknown keys: a misspelt `where` must not count as missing."""
+    expected = f"it expects {', '.join(required + optional)}"
+    if not isinstance(schema, dict):
+        raise refuse(f"{what} is not an object; {expected}")
+    for key in [*required, *schema]:
+        if key not in schema or key not in required + optional:
+            raise refuse(f"{what} {'has an unknown' if key in schema else 'lacks'} {key[:80]!r}; {expected}")
+        if key in EXAMPLES and not is_like(schema[key], EXAMPLES[key]):
+            raise refuse(f"{what}'s {key} must be like {json.dumps(EXAMPLES[key])}")
+
+
+def quote(*names: str) -> str:
+    """Return the names with commas; * means every column."""
+    return ", ".join(name if name == "*" else '"' + name.replace('"', '""') + '"' for name in names)
+
+
+def quote_table(table_name: Any) -> str:
+    """Return `table` or `schema.table`, quoted; a part with a dot in it stands in quotes already."""
+    if not is_like(table_name, "invoices") or not re.fullmatch(rf"({PART})(\.({PART}))?", table_name):
+        raise refuse("table_name is not a name of a table, such as invoices or accounting.invoices")
+    return ".".join(part if part[0] == '"' else quote(part) for part in re.findall(PART, table_name))
+
+
+def make_where(schema: dict[str, Any], count: int = 0, *, is_required: bool = False) -> tuple[str, list[Any]]:
+    """Return the clause and its values, which are numbered after `count`. A change of every row must be asked for."""
+    if is_required and bool(schema.get("where")) == (schema.get("all_rows") is True):
+        raise refuse('schema needs a where that is not empty, or "all_rows": true, for every row of the table')
+    conditions = schema.get("where") or []
+    if not isinstance(conditions, list) or not all(isinstance(one, list) and len(one) == 3 for one in conditions):
+        raise refuse('schema\'s where is not a list of conditions, each as in ["amount", ">=", 100]')
+    tests: list[str] = []
+    values: list[Any] = []
+    for column, operator, value in conditions:
+        word = " ".join(str(operator).upper().split())
+        choices = NULL_TESTS if value is None else OPERATORS
+        if not is_like(column, "amount") or word not in choices:
+            found, expected = json.dumps([column, operator])[:80], ", ".join(sorted(choices))
+            raise refuse(f"schema's where has {found}; before this value it expects a column, and one of {expected}")
+        if word in ("IN", "NOT IN") and (not isinstance(value, list) or not value or None in value):
+            raise refuse(f"schema's where has {word} without a list of values, none of them null")
+        if value is not None:
+            values.append(value)
+        tests.append(f"{quote(column)} {choices[word]}".replace("?", f"(${count + len(values)})"))
+    return f" WHERE {' AND '.join(tests)}" if tests else "", values
+
+
+def make_order(schema: dict[str, Any]) -> str:
+    terms = schema.get("order_by", [])
+    if not all(len(term) == 2 and term[1].upper() in ("ASC", "DESC") for term in terms):
+        raise refuse(f"schema's order_by must be like {json.dumps(EXAMPLES['order_by'])}")
+    order = ", ".join(f"{quote(column)} {direction}" for column, direction in terms)
+    counts = "".join(f" {key.upper()} {int(schema[key])}" for key in ("limit", "offset") if key in schema)
+    return f" ORDER BY {order}{counts}" if order else counts
+
+
+def make_conflict(schema: dict[str, Any]) -> str:
+    """Return ON CONFLICT, by which a row that exists is changed, or left as it is."""
+    if "on_conflict" not in schema:
+        return ""
+    conflict, what = schema["on_conflict"], "schema's on_conflict"
+    check(conflict, [], ["columns", "update", "do"], what)
+    target = f" ({quote(*conflict['columns'])})" if "columns" in conflict else ""
+    updated = conflict.get("update", [])
+    if conflict.get("do") == "nothing" and not updated:
+        return f" ON CONFLICT{target} DO NOTHING"
+    if not (updated and target) or "do" in conflict or not set(updated) <= set(schema["columns"]):
+        raise refuse(f'{what} needs "columns", the key, and "update", some of schema\'s columns, or "do": "nothing"')
+    return f" ON CONFLICT{target} DO UPDATE SET {', '.join(f'{quote(one)} = EXCLUDED.{quote(one)}' for one in updated)}"
