@@ -258,7 +258,9 @@ def test_a_shorter_limit_of_the_role_holds(call, sql):
         sql("ALTER ROLE owner RESET statement_timeout")
 
 
-@pytest.mark.parametrize("name", ['a"b', "a%b %s", "a{b}{}", "select", "Über", "a'b; --", "$1", " ", "a\nb", "\\"])
+@pytest.mark.parametrize(
+    "name", ['a"b', "a%b %s", "a{b}{}", "select", "Über", "a'b; --", "$1", "a?", " ", "a\nb", "\\"]
+)
 @pytest.mark.usefixtures("sql")
 def test_names_are_quoted(call, name):
     table, column = f'"{name}.t"'.replace('a"b', 'a""b'), name
@@ -763,6 +765,7 @@ UNCHANGED = "CREATE TABLE t (n int); INSERT INTO t VALUES (1); ALTER TABLE t OWN
         ("DeleteValues", ["t", {"where": [["n", "IN", 1]]}], "IN without a list"),
         ("DeleteValues", ["t", {"where": [[["n"], "=", 1]]}], "expects a column"),
         ("DeleteValues", ["t", "where"], "schema is not an object"),
+        ("SelectValues", ["t", {"columns": ["n"], "where": None}], "not a list of conditions"),
         ("UpdateValues", ["t", {"set": {"n": 2}}], "where that is not empty"),
         ("UpdateValues", ["t", {"where": [["n", "=", 1]]}], "lacks 'set'; it expects set, where, all_rows"),
         ("UpdateValues", ["t", {"set": {}, "all_rows": True}], "set must be like"),
@@ -981,7 +984,7 @@ def test_what_postgres_refuses(call, sql, text, code, status):
         ({"port": 70000}, "ValueError", 400, "port"),
         ({"port": "1,2"}, "ValueError", 400, "2 port numbers to 1 hosts"),
         ({"dbname": "x@h/d"}, "InvalidAuthorizationSpecification", 403, ""),
-        ({"connect_timeout": "s3cret"}, "ValueError", 400, "not a connection string"),
+        ({"connect_timeout": "s3cret"}, "ValueError", 400, "not PostgreSQL's"),
         ({"sslmode": "foo"}, "ValueError", 400, 'invalid sslmode value: "foo"'),
         ({"service": "nope"}, "ValueError", 400, 'definition of service "nope" not found'),
         ({"target_session_attrs": "foo"}, "ValueError", 400, "target_session_attrs"),

@@ -1,4 +1,4 @@
-"""The exception of this connector and its error codes: SQLSTATEs by the names that PostgreSQL gives them."""
+"""The error codes of this connector: SQLSTATEs by the names that PostgreSQL gives them."""
 
 from __future__ import annotations
 

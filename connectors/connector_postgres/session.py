@@ -1,7 +1,4 @@
-"""Run a statement within a deadline, and decide by SQLSTATE and by the state of libpq why that failed.
-
-The messages of PostgreSQL and of libpq are localised and quote names: they are shown as the reason, and decide nothing.
-"""
+"""Run a statement within a deadline. SQLSTATE and the state of libpq decide what went wrong, never localised words."""
 
 from __future__ import annotations
 
@@ -23,13 +20,12 @@ from psycopg import RawCursor, errors, generators, pq
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.pq import ConnStatus, ExecStatus, PollingStatus
 from psycopg.rows import dict_row, tuple_row
+from spiffproxy_http.sockets import call_until
 
 from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
 from connector_postgres.values import LOADERS, find_types, to_text, unwrap
 
-MAX_BYTES = 64 * 1024**2
 VALUE_BYTES = 64  # what a value takes in memory, beside its text
-ROW_BYTES = 256  # what PostgreSQL sends for a row of values, beside what the row returns
 # the role may have a shorter timeout
 SETTINGS = """SELECT set_config(name, coalesce(value, least({milliseconds}, nullif(setting::int, 0))::text), {is_local})
 FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
@@ -40,14 +36,12 @@ DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "Dep
 NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
 WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
 UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
-CHUNK_BYTES = 65536
-VERBOSE = 2  # PQERRORS_VERBOSE: the SQLSTATE precedes the message
 # the name of each SQLSTATE is that of psycopg's exception, unless it says too little
 CODES = {error.sqlstate: name for name, error in vars(errors).items() if getattr(error, "sqlstate", None)}
 CODES.update({"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"})
 # PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
 POOLER_REFUSALS = re.compile(
-    "no such |.*(authentication failed|disabled|not allowed)|login (failed|rejected)|TLS |SSL |bouncer config|unsupported"
+    "no such|.*(authentication failed|disabled|not allowed|required)|login (failed|rejected)|bouncer config|unsupported"
 )
 
 
@@ -56,7 +50,7 @@ class Session:
 
     def __init__(self, conninfo: Any, options: dict[str, Any], config: Any) -> None:
         seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or 40)  # SpiffArena waits 45
-        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_BYTES)
+        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or 64 * 1024**2)
         self._autocommit = options.get("autocommit", False)
         self._as_objects = options.get("as_objects", False)
         self._stage = "connect"  # then "work", then "commit"
@@ -122,8 +116,8 @@ class Session:
     def _execute(self, sql: str, rows: list[Any], *, returns: bool, fetches: bool) -> tuple[list[Any], int]:
         """Run the statement for each row of values; return the rows to keep, and the number of all."""
         cursor = self._connection.cursor(row_factory=dict_row if self._as_objects else tuple_row)
-        # bytes arrive as hex digits, and not as base64
-        allowance = self._max_bytes * 3 // 2 + 2**20 + ROW_BYTES * len(rows)
+        # bytes arrive as hex digits, and not as base64; for each row of values, something arrives
+        allowance = self._max_bytes * 3 // 2 + 2**20 + 256 * len(rows)
         self._connection.limit = self._connection.received + allowance
         found: list[Any] = []
         size = count = 0
@@ -171,10 +165,7 @@ class Session:
 
 
 class Connection(psycopg.Connection):  # type: ignore[misc]
-    """A connection that ends at its deadline, or if more bytes arrive than `limit`: two threads pass the bytes on.
-
-    libpq itself, which has one end of a pair of sockets, waits without end and reads a message of any size.
-    """
+    """A connection that ends at its deadline, or if more bytes arrive than `limit`; libpq itself knows neither."""
 
     def __init__(self, pgconn: Any, deadline: float) -> None:
         super().__init__(pgconn)
@@ -185,7 +176,7 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
             self.adapters.register_loader(oid, loader)
         self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
         self.peer = socket.socket(fileno=os.dup(pgconn.socket))
-        self.near, far = socket.socketpair()
+        self.near, far = socket.socketpair()  # libpq gets the far end, and two threads pass the bytes on
         with far:
             far.setblocking(False)
             os.dup2(far.fileno(), pgconn.socket, inheritable=False)
@@ -198,7 +189,7 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
         with suppress(OSError):
             while seconds_until(self.deadline) and self.received <= self.limit:
                 source.settimeout(seconds_until(self.deadline))
-                data = source.recv(CHUNK_BYTES)
+                data = source.recv(65536)
                 if not data:
                     break
                 self.received += len(data) if source is self.peer else 0
@@ -220,7 +211,14 @@ def seconds_until(deadline: float) -> float:
 
 def connect(conninfo: Any, deadline: float) -> Connection:
     """Return a connection to the first address that accepts; raise `PostgresError`."""
-    attempts = look_up(read_conninfo(conninfo), deadline)
+    options = read_conninfo(conninfo)
+    try:
+        attempts = call_until(deadline, lambda: conninfo_attempts(options))
+    except socket.timeout:
+        raise PostgresError("ConnectTimeout") from None
+    except psycopg.Error as error:
+        code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
+        raise PostgresError(code, f"No connection to port {options.get('port') or 5432}: {error}") from None
     for number, given in enumerate(attempts):
         # the next address has its turn even if this one is silent
         seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
@@ -245,10 +243,11 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
     try:
         given = {**conninfo_to_dict(conninfo.encode().decode()), "client_encoding": "UTF8"}
         timeout_from_conninfo(given)
+        is_valid = not UNESCAPED.match(conninfo)
     except Exception:
-        raise refuse(f"database_connection_str is not a connection string of PostgreSQL. {WRITE}") from None
-    if UNESCAPED.match(conninfo):
-        raise refuse(f"database_connection_str has @ or / in the password. {WRITE}")
+        is_valid = False
+    if not is_valid:
+        raise refuse(f"database_connection_str is not PostgreSQL's, or has @ or / in the password. {WRITE}")
     # libpq checks the options before it connects, and if they are valid fails at a socket that does not exist
     count = str(given.get("hostaddr") or given.get("host") or "").count(",") + 1
     nowhere = {**given, "hostaddr": "", "host": ",".join(["/nonexistent"] * count)}
@@ -258,31 +257,12 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
     return given
 
 
-def look_up(given: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
-    """Return what to connect to, with an address for each host. The resolver, in its thread, knows no deadline."""
-    outcome: list[Any] = []
-
-    def work() -> None:
-        try:
-            outcome.append(conninfo_attempts(given))
-        except psycopg.Error as error:
-            code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
-            outcome.append(PostgresError(code, f"No connection to port {given.get('port') or 5432}: {error}"))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds_until(deadline))
-    if not outcome or isinstance(outcome[0], PostgresError):
-        raise outcome[0] if outcome else PostgresError("ConnectTimeout")
-    return outcome[0]
-
-
 def wait_until_open(pgconn: Any, deadline: float) -> None:
     """Connect as psycopg does, which forgets the state in which libpq has failed; raise `PostgresError`."""
-    # libpq puts the SQLSTATE of a refusal into its message; psycopg has no function for it
+    # PQERRORS_VERBOSE, which psycopg has no function for, puts the SQLSTATE of a refusal into libpq's message
     with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
         path = sys.modules[type(pgconn).__module__].__file__
-        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), VERBOSE)
+        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), 2)
     polled, answer, has_tls = PollingStatus.WRITING, b"", False
     while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
         poller = select.poll()

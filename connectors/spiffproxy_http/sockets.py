@@ -44,26 +44,35 @@ def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bo
 
 
 def resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Return what getaddrinfo() does. It knows no timeout, so a name is looked up in a thread of its own."""
-    found: list[Any] = []
+    """Return what getaddrinfo() does."""
     is_address = read_address(host) is not None
     name = host.rstrip(".") if is_address else host  # getaddrinfo() would take "127.0.0.1." for a name
+    try:
+        if is_address:
+            return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        return call_until(deadline, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    except socket.timeout:
+        raise RequestError("ConnectTimeout", f"The name {host} could not be looked up in time") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError("ConnectionError", f"The name {host} cannot be resolved: {reason}") from None
 
-    def look_up() -> None:
+
+def call_until(deadline: float, function: Callable[[], Any]) -> Any:
+    """Call a function that knows no timeout, such as getaddrinfo(), in a thread; raise socket.timeout if it is late."""
+    outcome: list[Any] = []
+
+    def call() -> None:
         try:
-            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            found.append(error)
+            outcome.append(function())
+        except Exception as error:
+            outcome.append(error)
 
-    if is_address:
-        look_up()
-    else:
-        thread = threading.Thread(target=look_up, daemon=True)
-        thread.start()
-        thread.join(max(deadline - time.monotonic(), 0))
-    if not found:
-        raise RequestError("ConnectTimeout", f"The name {host} could not be looked up in time")
-    if isinstance(found[0], Exception):
-        reason = getattr(found[0], "strerror", None) or found[0]
-        raise RequestError("ConnectionError", f"The name {host} cannot be resolved: {reason}")
-    return list(found[0])
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(max(deadline - time.monotonic(), 0))
+    if not outcome:
+        raise socket.timeout("the time is up")
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]

@@ -177,8 +177,7 @@ class DoSQL(PostgresCommand):
     The result is the number of rows, or with `"fetch_results": true` the rows, each as a list, or as an object with
     `"as_objects": true`. A `numeric` is a string, digit for digit; a script converts it: `Decimal(row["amount"])`.
 
-    :param schema: `{"sql": "… WHERE id = %s", "values": [7], "fetch_results": true}`, and `"autocommit": true` for
-        what cannot run in a transaction, such as `VACUUM`
+    :param schema: `{"sql": "… id = %s", "values": [7], "fetch_results": true}`, and `"autocommit": true` for `VACUUM`
     """
 
     schema: Any
@@ -260,7 +259,7 @@ def make_where(schema: dict[str, Any], count: int = 0, *, is_required: bool = Fa
     """Return the clause and its values, which are numbered after `count`. A change of every row must be asked for."""
     if is_required and bool(schema.get("where")) == (schema.get("all_rows") is True):
         raise refuse('schema needs a where that is not empty, or "all_rows": true, for every row of the table')
-    conditions = schema.get("where") or []
+    conditions = schema.get("where", [])
     if not isinstance(conditions, list) or not all(isinstance(one, list) and len(one) == 3 for one in conditions):
         raise refuse('schema\'s where is not a list of conditions, each as in ["amount", ">=", 100]')
     tests: list[str] = []
@@ -275,7 +274,7 @@ def make_where(schema: dict[str, Any], count: int = 0, *, is_required: bool = Fa
             raise refuse(f"schema's where has {word} without a list of values, none of them null")
         if value is not None:
             values.append(value)
-        tests.append(f"{quote(column)} {choices[word]}".replace("?", f"(${count + len(values)})"))
+        tests.append(quote(column) + " " + choices[word].replace("?", f"(${count + len(values)})"))
     return f" WHERE {' AND '.join(tests)}" if tests else "", values
 
 
@@ -292,12 +291,14 @@ def make_conflict(schema: dict[str, Any]) -> str:
     """Return ON CONFLICT, by which a row that exists is changed, or left as it is."""
     if "on_conflict" not in schema:
         return ""
-    conflict, what = schema["on_conflict"], "schema's on_conflict"
-    check(conflict, [], ["columns", "update", "do"], what)
+    conflict = schema["on_conflict"]
+    check(conflict, [], ["columns", "update", "do"], "schema's on_conflict")
     target = f" ({quote(*conflict['columns'])})" if "columns" in conflict else ""
     updated = conflict.get("update", [])
     if conflict.get("do") == "nothing" and not updated:
         return f" ON CONFLICT{target} DO NOTHING"
     if not (updated and target) or "do" in conflict or not set(updated) <= set(schema["columns"]):
-        raise refuse(f'{what} needs "columns", the key, and "update", some of schema\'s columns, or "do": "nothing"')
+        raise refuse(
+            'on_conflict needs "columns", the key, and "update", some of the columns, or "do": "nothing"'
+        )
     return f" ON CONFLICT{target} DO UPDATE SET {', '.join(f'{quote(one)} = EXCLUDED.{quote(one)}' for one in updated)}"
