@@ -1100,9 +1100,9 @@ def test_a_pooler_that_refuses_the_first_statement(make_call, postgres, raw_serv
 def test_tls_that_does_not_begin(make_call, postgres, raw_server, mode, answer, code, status):
     def talk(connection, _):
         connection.recv(8)
-        if answer is None:
-            connection.recv(1)
-        return answer
+        connection.sendall(answer or b"")
+        if answer in (None, b"N"):
+            connection.recv(1)  # until the other side closes the connection
 
     server = raw_server(talk)
     call = make_call(connection_string(postgres, port=server.port, sslmode=mode), POSTGRES_TIMEOUT="0.5")

@@ -12,20 +12,18 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
-from itertools import chain
 from typing import Any
 
 import psycopg
 from psycopg import RawCursor, errors, generators, pq
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
-from psycopg.pq import ConnStatus, ExecStatus, PollingStatus
+from psycopg.pq import ConnStatus, PollingStatus
 from psycopg.rows import dict_row, tuple_row
 from spiffproxy_http.sockets import call_until
 
 from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
 from connector_postgres.values import LOADERS, find_types, to_text, unwrap
 
-VALUE_BYTES = 64  # what a value takes in memory, beside its text
 # the role may have a shorter timeout
 SETTINGS = """SELECT set_config(name, coalesce(value, least({milliseconds}, nullif(setting::int, 0))::text), {is_local})
 FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
@@ -33,7 +31,6 @@ FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle',
 COPY = "COPY sends or reads data outside of a result, which no command can do. Use SelectValues or InsertValues."
 # the detail of other errors is the whole row, or nothing new
 DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
-NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
 WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
 UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
 # the name of each SQLSTATE is that of psycopg's exception, unless it says too little
@@ -105,7 +102,7 @@ class Session:
             send(*arguments)
             # not pgconn.prepare(), which waits without letting other threads run
             (described,) = self._connection.wait(generators.execute(pgconn))
-            if described.status != ExecStatus.COMMAND_OK:
+            if described.status != pq.ExecStatus.COMMAND_OK:
                 raise errors.error_from_result(described)
         names = [described.fname(number).decode() for number in range(described.nfields)]
         twice = [name for name in names if names.count(name) > 1]
@@ -121,12 +118,12 @@ class Session:
         self._connection.limit = self._connection.received + allowance
         found: list[Any] = []
         size = count = 0
-        for row in chain.from_iterable(cursor.stream(sql, row or None) for row in rows) if returns else ():
+        for row in (row for values in rows if returns for row in cursor.stream(sql, values or None)):
             self._connection.limit = self._connection.received + allowance
             count += 1
             if fetches:
                 found.append(row)
-                size += len(json.dumps(row)) + VALUE_BYTES * (len(row) + 1)
+                size += len(json.dumps(row)) + 64 * (len(row) + 1)  # what a value takes in memory, beside its text
             if size > self._max_bytes:
                 message = f"After {count} rows the result is larger than the {self._max_bytes} bytes that the proxy"
                 raise PostgresError("ResponseTooLarge", f"{message} allows. Ask for less, as by limit")
@@ -152,7 +149,7 @@ class Session:
             words = [error.diag.message_primary, error.diag.message_hint]
             if type(error).__name__ in DETAILED:
                 words.insert(1, error.diag.message_detail)
-            if error.sqlstate in NEEDS_AUTOCOMMIT and not self._autocommit:
+            if error.sqlstate in ("25001", "2D000") and not self._autocommit:  # as VACUUM, or COMMIT in a procedure
                 words.append('In DoSQL, add "autocommit": true to schema')
             failure = explain_sqlstate(error.sqlstate, ". ".join(filter(None, words)))
         else:  # psycopg itself refuses, always in English
@@ -217,8 +214,8 @@ def connect(conninfo: Any, deadline: float) -> Connection:
     except socket.timeout:
         raise PostgresError("ConnectTimeout") from None
     except psycopg.Error as error:
-        code = "ValueError" if str(error).startswith("could not match") else "ConnectionFailed"
-        raise PostgresError(code, f"No connection to port {options.get('port') or 5432}: {error}") from None
+        message = f"No connection to port {options.get('port') or 5432}: {error}"
+        raise PostgresError("ConnectionFailed", message) from None
     for number, given in enumerate(attempts):
         # the next address has its turn even if this one is silent
         seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
@@ -263,18 +260,19 @@ def wait_until_open(pgconn: Any, deadline: float) -> None:
     with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
         path = sys.modules[type(pgconn).__module__].__file__
         ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), 2)
-    polled, answer, has_tls = PollingStatus.WRITING, b"", False
+    polled, in_tls, has_tls, is_open = PollingStatus.WRITING, False, False, False
     while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
         poller = select.poll()
         poller.register(pgconn.socket, select.POLLIN if polled == PollingStatus.READING else select.POLLOUT)
         if not poller.poll(seconds_until(deadline) * 1000):
             raise PostgresError("ConnectTimeout")
-        answer = b""
-        with socket.socket(fileno=os.dup(pgconn.socket)) as peer, suppress(OSError):
-            if polled == PollingStatus.READING:
-                answer = peer.recv(1, socket.MSG_PEEK)
-        has_tls = pgconn.status == ConnStatus.SSL_STARTUP and bool(answer or pgconn.ssl_in_use)
-        polled = pgconn.connect_poll()
+        in_tls, has_tls = pgconn.status == ConnStatus.SSL_STARTUP, pgconn.ssl_in_use
+        with socket.socket(fileno=os.dup(pgconn.socket)) as peer:
+            polled = pgconn.connect_poll()
+            try:
+                is_open = peer.recv(1, socket.MSG_PEEK) != b""
+            except OSError as error:
+                is_open = isinstance(error, BlockingIOError)
     if polled == PollingStatus.OK:
         pgconn.nonblocking = 1
         return
@@ -283,10 +281,10 @@ def wait_until_open(pgconn: Any, deadline: float) -> None:
     if refusal:  # 55000 is a database that accepts no connections
         raise explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
     reason = text.partition("\n")[0].rpartition(" failed: ")[2]
-    if has_tls:
+    if in_tls and (has_tls or is_open):
         raise PostgresError("SSLError", f"TLS failed, or the certificate is not trusted: {reason}")
-    # if there is an answer, libpq is not content with it
-    raise PostgresError("ValueError" if answer else "ConnectionFailed", reason)
+    # if the connection is open, libpq has given it up because of an option
+    raise PostgresError("ValueError" if is_open else "ConnectionFailed", reason)
 
 
 def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:

@@ -52,9 +52,6 @@ def find_types(connection: Any, oids: list[int]) -> list[Type]:
     return [resolve(oid) for oid in oids]
 
 
-# --- from JSON to PostgreSQL ---
-
-
 def unwrap(wrapped: dict[str, Any]) -> Any:
     """Return the string in what SpiffArena wraps (a date, time, UUID or duration), and any other object as it is."""
     if wrapped.keys() == {"typename", "value"} and isinstance(wrapped["typename"], str):
@@ -112,9 +109,6 @@ def measure(items: Any) -> tuple[int, ...]:
     if len(shapes) != 1:
         raise refuse("The lists inside a list for an array must be of one length, and not empty")
     return (len(items), *shapes.pop())
-
-
-# --- from PostgreSQL to JSON ---
 
 
 def load_time(text: str) -> str:

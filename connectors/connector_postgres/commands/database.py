@@ -23,9 +23,7 @@ NULL_TESTS = {"=": "IS NULL", "IS": "IS NULL", "!=": "IS NOT NULL", "<>": "IS NO
 PART = r'"(?:[^"]|"")+"|[^".]+'  # of the name of a table
 # a value is like its example if it has the same type, and so have the items of a list
 EXAMPLES: dict[str, Any] = {
-    "columns": ["id", "name"],
-    "returning": ["id", "name"],
-    "update": ["name"],
+    **{key: ["id", "name"] for key in ("columns", "returning", "update")},
     **dict.fromkeys(["as_objects", "fetch_results", "autocommit"], True),
     **dict.fromkeys(["limit", "offset"], 10),
     "name": "id",
@@ -215,9 +213,6 @@ def guess_type(value: Any) -> str:
     return "numeric" if isinstance(value, (int, float)) else ""
 
 
-# --- what `schema` says: its shape is checked, names are quoted, and each value has a place, as $1 ---
-
-
 def is_like(value: Any, example: Any) -> bool:
     if isinstance(example, str):
         return isinstance(value, str) and value != "" and "\0" not in value
@@ -298,7 +293,5 @@ def make_conflict(schema: dict[str, Any]) -> str:
     if conflict.get("do") == "nothing" and not updated:
         return f" ON CONFLICT{target} DO NOTHING"
     if not (updated and target) or "do" in conflict or not set(updated) <= set(schema["columns"]):
-        raise refuse(
-            'on_conflict needs "columns", the key, and "update", some of the columns, or "do": "nothing"'
-        )
+        raise refuse('on_conflict needs "columns", the key, and "update", some of the columns, or "do": "nothing"')
     return f" ON CONFLICT{target} DO UPDATE SET {', '.join(f'{quote(one)} = EXCLUDED.{quote(one)}' for one in updated)}"
