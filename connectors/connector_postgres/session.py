@@ -97,8 +97,7 @@ class Session:
     def _describe(self, sql: str) -> Any:
         """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
         pgconn = self._connection.pgconn
-        steps = (pgconn.send_prepare, b"", sql.encode()), (pgconn.send_describe_prepared, b"")
-        for send, *arguments in steps:
+        for send, *arguments in ((pgconn.send_prepare, b"", sql.encode()), (pgconn.send_describe_prepared, b"")):
             send(*arguments)
             # not pgconn.prepare(), which waits without letting other threads run
             (described,) = self._connection.wait(generators.execute(pgconn))
@@ -167,8 +166,7 @@ class Connection(psycopg.Connection):  # type: ignore[misc]
     def __init__(self, pgconn: Any, deadline: float) -> None:
         super().__init__(pgconn)
         self.cursor_factory = RawCursor
-        # PgBouncer may send each transaction to another server, which does not know a prepared statement
-        self.prepare_threshold = None
+        self.prepare_threshold = None  # PgBouncer may send the next transaction to another server
         for oid, loader in LOADERS.items():
             self.adapters.register_loader(oid, loader)
         self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
@@ -208,17 +206,17 @@ def seconds_until(deadline: float) -> float:
 
 def connect(conninfo: Any, deadline: float) -> Connection:
     """Return a connection to the first address that accepts; raise `PostgresError`."""
-    options = read_conninfo(conninfo)
+    given = read_conninfo(conninfo)
     try:
-        attempts = call_until(deadline, lambda: conninfo_attempts(options))
+        attempts = call_until(deadline, lambda: conninfo_attempts(given))
     except socket.timeout:
         raise PostgresError("ConnectTimeout") from None
     except psycopg.Error as error:
-        message = f"No connection to port {options.get('port') or 5432}: {error}"
-        raise PostgresError("ConnectionFailed", message) from None
-    for number, given in enumerate(attempts):
+        raise PostgresError("ConnectionFailed", f"No connection to port {given.get('port') or 5432}: {error}") from None
+    while True:
+        given = attempts.pop(0)
         # the next address has its turn even if this one is silent
-        seconds = min(seconds_until(deadline) / (len(attempts) - number), timeout_from_conninfo(given))
+        seconds = min(seconds_until(deadline) / (len(attempts) + 1), timeout_from_conninfo(given))
         pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
         try:
             wait_until_open(pgconn, time.monotonic() + seconds)
@@ -226,11 +224,9 @@ def connect(conninfo: Any, deadline: float) -> Connection:
         except PostgresError as error:
             pgconn.finish()
             place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
-            failure = error
-            failure.args = (f"No connection to {place}: {redact(error, given)}",)
-        if failure.http_status != 503:
-            break
-    raise failure
+            error.args = (f"No connection to {place}: {redact(error, given)}",)
+            if error.http_status != 503 or not attempts:
+                raise
 
 
 def read_conninfo(conninfo: Any) -> dict[str, Any]:

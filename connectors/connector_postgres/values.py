@@ -15,7 +15,6 @@ from psycopg.types import TypeInfo
 from connector_postgres.errors import refuse
 
 BYTEA, JSON, TEXT = 17, (114, 3802), (25, 1042, 1043)  # the numbers of types never change (pg_type.dat)
-# of these types, and of those that they are made of
 TYPES = """
 WITH RECURSIVE known (oid) AS (
     SELECT unnest($1::oid[])
@@ -68,7 +67,12 @@ def to_text(value: Any, kind: Type) -> Any:
     if isinstance(value, list) and kind.element:
         return to_array(value, kind)
     if kind.oid == BYTEA:
-        return to_bytes(value)
+        if isinstance(value, str) and re.fullmatch(r"\\x([0-9A-Fa-f]{2})*", value):
+            return value  # as PostgreSQL itself writes bytes
+        try:  # also of SpiffArena's file data
+            return "\\x" + base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True).hex()
+        except (TypeError, ValueError):
+            raise refuse("A value for bytes must be a string of valid base64") from None
     if kind.oid not in JSON:
         if isinstance(value, list) or (isinstance(value, dict) and kind.oid not in TEXT):
             raise refuse("A list needs an array or JSON, an object JSON or text; in DoSQL write a cast as in %s::jsonb")
@@ -77,15 +81,6 @@ def to_text(value: Any, kind: Type) -> Any:
         if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
             value = int(value)  # the 5.0 of 10 / 2 may go into a column of integers
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # a string is JSON already
-
-
-def to_bytes(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"\\x([0-9A-Fa-f]{2})*", value):
-        return value  # as PostgreSQL itself writes bytes
-    try:  # also of SpiffArena's file data
-        return "\\x" + base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True).hex()
-    except (TypeError, ValueError):
-        raise refuse("A value for bytes must be a string of valid base64") from None
 
 
 def to_array(items: list[Any], kind: Type) -> str:
