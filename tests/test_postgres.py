@@ -1172,7 +1172,7 @@ def test_the_next_of_several_hosts(make_call, postgres):
     """Has its turn when the one before says nothing for its share of the time."""
     with serve_nobody() as nobody:
         hosts = connection_string(postgres, host=f"127.0.0.1,{postgres.folder}", port=f"{nobody},{postgres.port}")
-        call = make_call(hosts, POSTGRES_TIMEOUT="4")  # libpq waits for 2 at least
+        call = make_call(hosts, POSTGRES_TIMEOUT="1")
         assert call("DropTable", "t") == OK
 
 
@@ -1298,21 +1298,21 @@ VALUE = "SELECT repeat('x', 100000000)"
 
 
 @pytest.mark.parametrize(
-    "schema",
+    ("way", "schema"),
     [
-        {"sql": VALUE, "fetch_results": True},
-        {"sql": VALUE},
-        {"sql": f"{VALUE}::bytea", "fetch_results": True},
-        {"sql": "SELECT array_fill('x'::text, ARRAY[30000000])", "fetch_results": True},
-        {"sql": f"{VALUE} FROM generate_series(1, 3)", "as_objects": True},
-        {"sql": VALUE, "fetch_results": True, "autocommit": True},
-        {"sql": "DO $$ BEGIN RAISE NOTICE '%', repeat('x', 100000000); END $$"},
-        {"sql": "DO $$ BEGIN RAISE EXCEPTION '%', repeat('x', 100000000); END $$"},
+        ("socket", {"sql": VALUE, "fetch_results": True}),
+        ("TLS", {"sql": VALUE, "fetch_results": True}),
+        ("TCP", {"sql": VALUE}),
+        ("TLS", {"sql": f"{VALUE}::bytea", "fetch_results": True}),
+        ("socket", {"sql": "SELECT array_fill('x'::text, ARRAY[30000000])", "fetch_results": True}),
+        ("TCP", {"sql": f"{VALUE} FROM generate_series(1, 3)", "as_objects": True}),
+        ("socket", {"sql": VALUE, "fetch_results": True, "autocommit": True}),
+        ("TCP", {"sql": "DO $$ BEGIN RAISE NOTICE '%', repeat('x', 100000000); END $$"}),
+        ("TLS", {"sql": "DO $$ BEGIN RAISE EXCEPTION '%', repeat('x', 100000000); END $$"}),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("way", ["socket", "TLS"])
-def test_a_value_that_is_larger_than_the_operator_allows(make_caller, postgres, schema, way):
+def test_a_value_that_is_larger_than_the_operator_allows(make_caller, postgres, way, schema):
     """Is refused while it arrives, and does not fill the memory."""
     caller = make_caller(PYTHONPATH=str(Path(psycopg.__file__).parent.parent))
     tcp = {"sslmode": "require" if way == "TLS" else "disable"}

@@ -252,10 +252,11 @@ def read_conninfo(conninfo: Any) -> dict[str, Any]:
 
 def wait_until_open(pgconn: Any, deadline: float) -> None:
     """Connect as psycopg does, which forgets the state in which libpq has failed; raise `PostgresError`."""
-    # PQERRORS_VERBOSE, which psycopg has no function for, puts the SQLSTATE of a refusal into libpq's message
+    # 1. PQERRORS_VERBOSE, which psycopg has no function for, puts the SQLSTATE of a refusal into libpq's message
     with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
         path = sys.modules[type(pgconn).__module__].__file__
         ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), 2)
+    # 2. connect, and remember the state before and after each step
     polled, in_tls, has_tls, is_open = PollingStatus.WRITING, False, False, False
     while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
         poller = select.poll()
@@ -272,7 +273,7 @@ def wait_until_open(pgconn: Any, deadline: float) -> None:
     if polled == PollingStatus.OK:
         pgconn.nonblocking = 1
         return
-    text = pgconn.get_error_message("utf-8").strip()
+    text = pgconn.get_error_message("utf-8").strip()  # 3. say why that failed
     refusal = re.search(r":  ([0-9A-Z]{5}): (.*)", text)
     if refusal:  # 55000 is a database that accepts no connections
         raise explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
