@@ -115,7 +115,7 @@ class InsertValues(TableCommand):
 
 
 class UpdateValues(TableCommand):
-    """Change values in rows of a table. The result is as that of InsertValues.
+    """Change values in rows of a table, with a result as that of InsertValues.
 
     :param schema: `{"set": {"name": "Jane"}, "where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true`
     """
@@ -130,7 +130,7 @@ class UpdateValues(TableCommand):
 
 
 class DeleteValues(TableCommand):
-    """Delete rows of a table. The result is as that of InsertValues.
+    """Delete rows of a table, with a result as that of InsertValues.
 
     :param schema: `{"where": [["id", "=", 7]], "returning": ["id"]}`, or `"all_rows": true` in place of `where`
     """
