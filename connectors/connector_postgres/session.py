@@ -212,7 +212,8 @@ def connect(conninfo: Any, deadline: float) -> Connection:
     except socket.timeout:
         raise PostgresError("ConnectTimeout") from None
     except psycopg.Error as error:
-        raise PostgresError("ConnectionFailed", f"No connection to port {given.get('port') or 5432}: {error}") from None
+        code = "ValueError" if given.get("hostaddr") else "ConnectionFailed"  # an address is not looked up
+        raise PostgresError(code, f"No connection to port {given.get('port') or 5432}: {error}") from None
     while True:
         given = attempts.pop(0)
         # the next address has its turn even if this one is silent
@@ -256,9 +257,8 @@ def wait_until_open(pgconn: Any, deadline: float) -> None:
     with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
         path = sys.modules[type(pgconn).__module__].__file__
         ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), 2)
-    # 2. connect, and remember the state before and after each step
     polled, in_tls, has_tls, is_open = PollingStatus.WRITING, False, False, False
-    while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:
+    while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:  # 2. connect, step by step
         poller = select.poll()
         poller.register(pgconn.socket, select.POLLIN if polled == PollingStatus.READING else select.POLLOUT)
         if not poller.poll(seconds_until(deadline) * 1000):

@@ -208,8 +208,8 @@ def guess_type(value: Any) -> str:
     """Return the type of a number as PostgreSQL reads it; the type of a string depends on its place."""
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, int) and value.bit_length() < 64:
-        return "integer" if value.bit_length() < 32 else "bigint"
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return "integer" if -(2**31) <= value < 2**31 else "bigint"
     return "numeric" if isinstance(value, (int, float)) else ""
 
 
