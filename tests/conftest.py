@@ -88,8 +88,8 @@ def find_commands(connector):
         patch.setattr(sys, "path", [*sys.path, str(ROOT / "connectors")])  # as the proxy does
         package = importlib.import_module(f"{connector}.commands")
         names = [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
-        classes = [cls for name in names for cls in vars(importlib.import_module(name)).values()]
-    return {cls.__name__: cls for cls in classes if getattr(cls, "__module__", None) in names}
+        classes = [cls for name in names for cls in spiffproxy.find_classes(importlib.import_module(name))]
+    return {cls.__name__: cls for cls in classes}
 
 
 def check_code(path, status, body):

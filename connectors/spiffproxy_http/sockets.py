@@ -72,31 +72,33 @@ def has_interface(zone: str) -> bool:
 
 
 def look_up(host: str, port: int, deadline: float) -> list[Any]:
-    """Return what getaddrinfo() returns. It knows no timeout, so a name is looked up in a thread of its own.
-
-    Raises OSError, of which socket.timeout is one, and UnicodeError.
-    """
-    found: list[Any] = []
+    """Return what getaddrinfo() returns; raise OSError, of which socket.timeout is one, or UnicodeError."""
     is_address = read_address(host) is not None
-    name = host.rstrip(".") if is_address else host  # getaddrinfo() would take "127.0.0.1." for a name
+    name = host.rstrip(".") if is_address else host  # getaddrinfo() would look up "127.0.0.1." as a name
+    if is_address:
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    found: list[Any] = call_until(deadline, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    return found
+
+
+def call_until(deadline: float, function: Callable[[], Any]) -> Any:
+    """Call a function that has no timeout, such as getaddrinfo(), in a thread; raise socket.timeout if it is late."""
+    outcome: list[Any] = []
 
     def call() -> None:
         try:
-            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            found.append(error)
+            outcome.append(function())
+        except Exception as error:
+            outcome.append(error)
 
-    if is_address:
-        call()
-    else:
-        thread = threading.Thread(target=call, daemon=True)
-        thread.start()
-        thread.join(max(deadline - time.monotonic(), 0))
-    if not found:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(max(deadline - time.monotonic(), 0))
+    if not outcome:
         raise socket.timeout("the time is up")
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return list(found[0])
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
 
 
 # --- Happy Eyeballs -----------------------------------------------------------------------------------------------
