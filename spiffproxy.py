@@ -59,6 +59,9 @@ if TYPE_CHECKING:
 
     HeaderList = list[tuple[str, str]]
 
+if sys.version_info < (3, 9):  # noqa: UP036 - else it ends with a traceback
+    sys.exit("spiffproxy needs Python 3.9 or newer")
+
 __version__ = "0.1.0"
 __all__ = ["Proxy", "app", "main"]
 
@@ -150,14 +153,7 @@ decode_json = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 def json_type(value: Any) -> str:
     """Return what a value is in JSON, for a message; else its type in Python."""
-    names = {
-        "NoneType": "null",
-        "str": "a string",
-        "bool": "a boolean",
-        "int": "a number",
-        "list": "a list",
-        "tuple": "a list",
-    }
+    names = {"NoneType": "null", "str": "a string", "bool": "a boolean", "int": "a number", "list": "a list"}
     return names.get(type(value).__name__, f"of type {type(value).__name__}")
 
 
@@ -827,7 +823,8 @@ def read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
     """
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type != JSON:  # which a page in a browser cannot send to another site without asking (CORS)
-        message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {JSON}"
+        found = repr(media_type) if media_type else "missing"
+        message = f"The content type is {found}; send the parameters as a JSON object, as Content-Type: {JSON}"
         raise ProxyError(415, "unsupported_media_type", message)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if coding not in ("", "identity"):
@@ -1002,7 +999,7 @@ def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[st
     """Return the mapping `given` with the defaults of the keys that it leaves out or has as null."""
     given = {} if given is None else given
     if not isinstance(given, Mapping):
-        raise TypeError(f"its {name} must be an object, but is {json_type(given)}")
+        raise TypeError(f"its {name} must be an object with {' and '.join(defaults)}, but is {json_type(given)}")
     missing = {key: default for key, default in defaults.items() if given.get(key) is None}
     return {**given, **missing}
 
@@ -1010,8 +1007,9 @@ def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[st
 def response_from_version_1(result: Mapping[str, Any]) -> Response:
     # 1. the body
     if "response" not in result:
-        names = ", ".join(str(name) for name in result)
-        raise ValueError(f"it has no 'response' (nor a command_response_version of 2), only: {names}")
+        names = ", ".join(str(name) for name in result) or "nothing"
+        advice = 'Add "command_response_version": 2, and the body in "command_response".'
+        raise ValueError(f"it has no 'response' and no command_response_version, only: {names}. {advice}")
     body = encode_response(result["response"])
     # 2. the status
     result = with_defaults("result", result, {"status": 200, "mimetype": JSON})
@@ -1156,7 +1154,8 @@ class Proxy:
         is_public = route.handler == "suggest" and self.settings.typeahead_public
         if route.guarded and not is_public and not self.has_valid_key(environ):
             challenge = {"WWW-Authenticate": 'ApiKey header="Spiff-Connector-Proxy-Api-Key"'}
-            return Response(401, encode_json({"error": "Unauthorized"}), headers=challenge)
+            reason = "wrong_key" if "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY" in environ else "no_key"  # for the log alone
+            return Response(401, encode_json({"error": "Unauthorized"}), headers=challenge, error_code=reason)
         if method not in route.methods:
             message = f"This path accepts {allow['Allow']}, but not {method[:20]}."
             raise ProxyError(405, "method_not_allowed", message, allow)
@@ -1357,6 +1356,8 @@ class Connection:
             if not part:
                 return b""
             head += part
+            if head.startswith(b"\x16\x03"):  # a TLS record (RFC 8446 section 5.1)
+                raise bad_request(400, "it is TLS, and this port expects http://")
             if head.startswith(b"\r\n"):  # an empty line may come first (RFC 9112 section 2.2)
                 del head[:2]
 
@@ -1655,7 +1656,7 @@ def serve(proxy: Proxy, log_request: Callable[[dict[str, Any]], None]) -> int:
         threading.Thread(target=target, daemon=True).start()
     first = os.read(signals, 1)
     threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()  # first: the log may be stuck
-    logger.info("stopping: running calls finish, within %s s; another signal stops at once", STOP_SECONDS)
+    logger.info("stopping: running calls finish, within %s s; a signal after a second stops at once", STOP_SECONDS)
     server.drain()
     logger.info("stopped")
     return 0

@@ -43,9 +43,10 @@ def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> 
     with suppress(ValueError):  # a version 1 result may be anything
         value = json.loads(text)
         text = json.dumps(value, indent=2)
-    print(f"HTTP status {response.status} {REASONS.get(response.status, '')}".rstrip(), file=sys.stderr)
+    inner = describe_error(value)
+    print(f"HTTP status {response.status} {REASONS.get(response.status, '')}{inner}".rstrip(), file=sys.stderr)
     print(text, file=out)
-    return 1 if response.status >= 300 or contains_error(value) else 0
+    return 1 if response.status >= 300 or inner else 0
 
 
 def call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
@@ -54,13 +55,16 @@ def call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
     return execute(command, body, proxy.settings.config, proxy.slots)
 
 
-def contains_error(value: Any) -> bool:
-    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
+def describe_error(value: Any) -> str:
+    """Return the error that SpiffArena, or a person who looks at a version 1 result, would see in it, or ""."""
     if not isinstance(value, dict):
-        return False
-    response = value.get("command_response")
+        return ""
+    response, error = value.get("command_response"), value.get("error")
     status = response.get("http_status") if isinstance(response, dict) else None
-    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
+    if error:
+        code = error.get("error_code") if isinstance(error, dict) else "in the body"
+        return f", error {code}" + (f", http_status {status}" if status else "")
+    return f", http_status {status}" if isinstance(status, int) and status >= 300 else ""
 
 
 def parse_parameters(words: Iterable[str]) -> dict[str, Any]:

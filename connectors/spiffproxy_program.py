@@ -138,7 +138,10 @@ def read_result(status: int, output: bytes) -> dict[str, Any]:
     try:
         result, fault = parse_output(output), ""
     except (ValueError, ProxyError) as error:
-        result, fault = {}, f"The output of the program is not a valid result: {error}"
+        reason = str(error).replace(
+            "The body is not valid JSON", "it is not valid JSON, so print nothing else to stdout"
+        )
+        result, fault = {}, f"The output of the program is not a valid result: {reason}"
     if status and not isinstance(result.get("error"), dict):
         end = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
         raise ProxyError(500, "ProgramFailed", f"The program {end}. The proxy's log has what it printed to stderr.")

@@ -26,6 +26,8 @@ def explain_invalid(result: Any) -> str:
     """Return a sentence about the first value that JSON does not have, with a blank before it, or "" without one."""
     if result is None:
         return ". Does execute end with return?"
+    if isinstance(result, str):
+        return ". Return the dictionary itself, without json.dumps()."
     for path, value in walk(result, "result", 0):
         fault = find_fault(value)
         if fault:

@@ -115,7 +115,11 @@ def read_config_file(path: str) -> dict[str, Any]:
         # without the error's text, which may contain a secret of the file
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {type(error).__name__}") from None
+        reason = type(error).__name__
+        if isinstance(error, (ImportError, NameError)):  # whose text names what is missing
+            reason += f": {error}"
+        advice = 'It must be Python, with a setting as NAME = "value" in each line.'
+        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {reason}. {advice}") from None
     return {name: value for name, value in names.items() if name.isupper()}
 
 
@@ -188,15 +192,24 @@ def check_ca_bundle(values: Mapping[str, Any]) -> None:
 
 def find_misspelled(values: Iterable[str]) -> list[str]:
     """Return a warning for each variable that is nearly a setting; one that is like none is a connector's own."""
-    names = [name[len(PREFIX) :] for name in values if name.startswith(PREFIX)]
-    unknown = [name for name in names if name not in SETTING_NAMES]
-    warnings = []
-    for name in unknown:
-        from difflib import get_close_matches  # takes its time
+    meant = {name: find_nearest_setting(name) for name in values if "_PROXY_" in name}
+    return [f"{name} is not a setting; should it be {setting}?" for name, setting in meant.items() if setting]
 
-        for close in get_close_matches(name, SETTING_NAMES, n=1, cutoff=0.8):
-            warnings.append(f"{PREFIX}{name} is not a setting; should it be {PREFIX}{close}?")
-    return warnings
+
+def find_nearest_setting(name: str) -> str:
+    """Return the setting that a variable probably means, or an empty string, also if it is a setting."""
+    from difflib import SequenceMatcher, get_close_matches  # takes its time
+
+    prefix, _, rest = name.partition("_PROXY_")
+    if prefix != "CONNECTOR":
+        is_near = SequenceMatcher(None, prefix, "CONNECTOR").ratio() > 0.8
+        return PREFIX + rest if is_near and rest in SETTING_NAMES else ""
+    if rest in SETTING_NAMES:
+        return ""
+    rest = "API_KEY" if rest in ("KEY", "APIKEY", "TOKEN", "SECRET") else rest
+    close = [known for known in SETTING_NAMES if sorted(known) == sorted(rest)]  # two letters are exchanged
+    close += get_close_matches(rest, SETTING_NAMES, n=1, cutoff=0.8)
+    return PREFIX + close[0] if close else ""
 
 
 def check_allowed_hosts(text: str) -> None:

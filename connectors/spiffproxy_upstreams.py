@@ -237,6 +237,10 @@ class Upstreams:
             except RequestError as error:
                 failure = error
         if failure is None:
+            if response.status == 401:
+                log_once(
+                    f"the upstream {upstream.url} responded 401; is its key in CONNECTOR_PROXY_UPSTREAMS_FILE right?"
+                )
             headers = {name: value for name, value in response.headers.items() if name.lower() == "retry-after"}
             content_type = response.headers.get("Content-Type") or "application/octet-stream"
             return Response(response.status, response.body, content_type, headers)

@@ -284,7 +284,7 @@ RESULTS = {
     "{'status': 200}": "invalid_response: .*it has no 'response' .*, only: status",
     "{'response': {}, 'status': 99}": "invalid_response: .*its status is 99",
     "{'response': {1, 2}}": "invalid_response: .*set is not JSON serializable. result.'response'. is of type set; return sorted.value",
-    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error must be an object, but is a string",
+    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error must be an object with error_code and message, but is a string",
     "{}[self.x]": "KeyError: 5",
 }
 

@@ -130,6 +130,7 @@ def test_call_of_what_fails(arguments, code):
     ended = run_proxy("call", *EXAMPLES, *arguments)
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["error_code"] == code
+    assert re.search(rf"HTTP status \d+ [\w ]+, error {code}(, http_status \d+)?\n$", ended.stderr)
 
 
 def test_call_sees_an_inner_status(example_server):

@@ -65,9 +65,10 @@ def test_version_1(make_command, result, status, content_type, body):
     ("result", "words"),
     [
         ("None", "must be an object with response, or command_response, but is null. Does execute end with return"),
-        ("'text'", "must be an object .*, but is a string"),
+        ("'text'", "must be an object .*, but is a string. Return the dictionary itself, without json.dumps"),
+        ("{'command_response': {}}", 'only: command_response. Add "command_response_version": 2'),
         ("[{'response': 1}]", "but is a list"),
-        ("(1, 2)", "but is a list"),
+        ("(1, 2)", "but is of type tuple"),
         ("{}", "no 'response'"),
         ("{'body': 1, 'status': 200}", "no 'response' .*: body, status"),
         ("{'response': datetime.date(2026, 1, 1)}", "date is not JSON serializable"),
@@ -91,7 +92,7 @@ def test_version_1(make_command, result, status, content_type, body):
         ("{'response': 1, 'mimetype': 'text/plän'}", "mimetype is"),
         (
             "{'command_response_version': 2, 'command_response': 'text'}",
-            "its command_response must be an object, but is a string",
+            "its command_response must be an object with body and mimetype, but is a string",
         ),
         ("{'command_response_version': 2, 'error': 'text'}", "its error must be an object"),
         ("{'command_response_version': 2, 'command_response': {'body': {1}}}", "set is not JSON serializable"),

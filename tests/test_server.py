@@ -262,6 +262,26 @@ def encrypt_key(path):
     subprocess.run(key, check=True, capture_output=True, timeout=30)
 
 
+def test_tls_at_a_port_without_tls_is_refused_at_once(start_server):
+    """The client would wait for the server, and the server for the client."""
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"r" * 32)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"it is TLS, and this port expects http://" in answer
+
+
+def test_the_log_tells_a_missing_key_from_a_wrong_one(start_server):
+    server = start_server(CONNECTOR_PROXY_API_KEY="right")
+    for headers in {}, {"Spiff-Connector-Proxy-Api-Key": "wrong"}:
+        assert request(server, "GET", "/v1/commands", **headers)[0] == 401
+    log = server.stop(2)[1]
+    assert re.search(r"GET /v1/commands 401 .* no_key\n", log)
+    assert re.search(r"GET /v1/commands 401 .* wrong_key\n", log)
+
+
 @pytest.mark.parametrize(
     ("certfile", "keyfile", "words"),
     [

@@ -280,6 +280,27 @@ def test_the_port_that_kubernetes_names_is_not_the_proxys():
         Proxy({"CONNECTOR_PROXY_THREADS": address})
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CONNECTOR_PROXY_PROT", "CONNECTOR_PROXY_PORT"),
+        ("CONNECTOR_PROXY_HOSTS", "CONNECTOR_PROXY_HOST"),
+        ("CONNECTOR_PROXY_KEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONNECTOR_PROXY_APIKEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONECTOR_PROXY_PORT", "CONNECTOR_PROXY_PORT"),
+        ("CONNECTORS_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONNECTOR_PROXY_FAX_URL", None),
+        ("CONNECTOR_PROXY_PORT", None),
+        ("HTTP_PROXY_PORT", None),
+        ("SPIFFWORKFLOW_BACKEND_CONNECTOR_PROXY_API_KEY", None),
+    ],
+)
+def test_the_setting_that_a_variable_probably_means(make_app, imports, name, meant):
+    """A name that is like none may be a setting of somebody's own connector, or of another program."""
+    warnings = Proxy({name: "https://a.example" if name.endswith("URL") else "1"}).warnings
+    assert warnings == ([f"{name} is not a setting; should it be {meant}?"] if meant else [])
+
+
 def test_a_misspelled_variable_is_in_the_log(start_server):
     server = start_server(CONNECTOR_PROXY_HTTP_TIMOUT="5")
     assert "WARNING CONNECTOR_PROXY_HTTP_TIMOUT is not a setting; " in server.stop(1)[1]
