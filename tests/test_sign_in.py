@@ -817,7 +817,11 @@ NOTHING = "responded with 200: it sent neither a token nor a reason"
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (400, b'{"error": "invalid_grant", "error_description": "too late"}', "responded with 400: invalid_grant: too late$"),
+        (
+            400,
+            b'{"error": "invalid_grant", "error_description": "too late"}',
+            "responded with 400: invalid_grant: too late$",
+        ),
         (401, b'{"error": "invalid_client"}', "responded with 401: invalid_client$"),
         (200, b'{"error": "bad_code", "error_description": "no\\nsuch"}', "responded with 200: bad_code: no such$"),
         (200, b"error=bad_code&error_description=it+is+stale", "responded with 200: bad_code: it is stale$"),
