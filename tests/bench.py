@@ -389,7 +389,7 @@ def compare_clients(port):
         anew=lambda: per_second(ask_anew, 10),
     )
     kept.close()
-    print(f"http/GetRequestV2 over https        {results['ours'] / results['kept']:.2f} × http.client, connection reused")
+    print(f"http/GetRequestV2 over https        {results['ours'] / results['kept']:.2f} × http.client, reusing it")
     print(f"                                    {results['ours'] / results['anew']:.1f} × urlopen()")
     print(f"(calls a second: {results['ours']:.0f}, {results['kept']:.0f}, {results['anew']:.0f})")
 
