@@ -1,4 +1,4 @@
-"""Commands in any language: a class says what a command accepts, and another program does the work.
+"""Commands in any language: a class declares what a command accepts, and another program does the work.
 
     @dataclass
     class SendFax(ProgramCommand):
