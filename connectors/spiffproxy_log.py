@@ -70,7 +70,7 @@ def write_line(log_format: str, time_of_line: float, level: str, message: str, f
         while data:
             try:
                 data = data[os.write(2, data) :]
-            except BlockingIOError:  # another process has made stderr non-blocking, and it is full
+            except BlockingIOError:  # stderr was made non-blocking, and is full
                 select.select([], [2], [])
 
 
