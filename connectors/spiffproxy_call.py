@@ -1,6 +1,6 @@
-"""`call` executes a command and prints its result, as SpiffArena would get it.
+"""The subcommand `call`: execute a command and print its result, as SpiffArena would get it.
 
-Imported by this subcommand of the command line, and by `check --call`.
+The command line imports this file for it, and `check --call` does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> int:
     """Execute a command with the parameters in `words`, print its result, and its status on stderr.
 
-    Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` for a word that is no parameter.
+    Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` if a word is not a parameter.
     """
     body = parse_parameters(words)
     try:
@@ -50,7 +50,7 @@ def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> 
 
 
 def call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
-    """Execute a command; `body` is that of a service task's call. Raises `ProxyError`."""
+    """Execute a command; `body` is the request body that a service task would send. Raises `ProxyError`."""
     command = proxy.connectors.load_entry("commands", command_id)
     return execute(command, body, proxy.settings.config, proxy.slots)
 
@@ -70,13 +70,13 @@ def describe_error(value: Any) -> str:
 def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
     """Return the parameters that are written as `name=TEXT`, `name:=JSON`, or either with `@FILE` or `@-` for stdin.
 
-    One line end at the end of a file belongs to the file, not to the text. Raises `SettingError`.
+    One line ending at the end of a file is removed. Raises `SettingError`.
     """
     parameters: dict[str, Any] = {}
     for word in words:
         match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
         if not match:
-            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for what is not a string.")
+            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for any other value.")
         name, sign, text = match.groups()
         if name in parameters:
             raise SettingError(f"The parameter {name} is given twice.")
@@ -88,7 +88,7 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
 
 
 def read_file(name: str, path: str) -> str:
-    """Return the text of a file, or of stdin if the path is `-`."""
+    """Return the content of a file, or of stdin if the path is `-`."""
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         text = data.decode()

@@ -272,7 +272,7 @@ def test_list_finds_what_check_finds(write_connector, tmp_path):
         ended = run_proxy(*arguments, "--connectors", str(tmp_path))
         assert ended.returncode == 1
     ended = run_proxy("list", name, "--connectors", str(tmp_path))
-    assert re.search(r"Broken\n  \S+things.py:2: C has run, but what is called is execute", ended.stdout)
+    assert re.search(r"Broken\n  \S+things.py:2: C has run, but the proxy calls execute", ended.stdout)
 
 
 def test_list_fits_the_terminal(tmp_path):

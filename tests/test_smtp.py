@@ -949,7 +949,7 @@ def test_the_name_of_the_proxy(make_send, raw_server, name):
 )
 def test_a_name_of_the_proxy_that_is_invalid(make_send, name):
     """Is the operator's mistake, and refused at the start."""
-    with pytest.raises(ValueError, match=r"^CONNECTOR_PROXY_SMTP_HELO_NAME is .*; it takes a domain such as"):
+    with pytest.raises(ValueError, match=r"^CONNECTOR_PROXY_SMTP_HELO_NAME is .*. Use a domain such as"):
         make_send(SMTP_HELO_NAME=name)
 
 
