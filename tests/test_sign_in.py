@@ -892,14 +892,14 @@ def test_a_token_endpoint_that_is_silent(make_proxy, raw_server, monkeypatch):
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": silent.url})
     answer = proxy.get(agree(begin(proxy)), status=502)
     assert answer.json == error_reply(
-        "token_endpoint_failed", "sent no complete response: http://127.0.0.1:.* did not answer in time"
+        "token_endpoint_failed", "sent no complete response: http://127.0.0.1:.* did not respond in time"
     )
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 MEGABYTES = b"access_token=" + b"t" * 1_999_987
 SIZE = "more than 1048576 bytes"
-CUT = "The answer was cut short"
+CUT = "The response is incomplete"
 
 
 @pytest.mark.parametrize(
@@ -912,7 +912,7 @@ CUT = "The answer was cut short"
         (CHUNKED + b"1e8480\r\n" + MEGABYTES + b"\r\n0\r\n\r\n", SIZE),
         (b"HTTP/1.1 200 OK\r\n\r\n" + MEGABYTES, SIZE),
         (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0-OpenSSH"),
-        (b"", "without response"),
+        (b"", "without a response"),
     ],
     ids=["short", "short-chunks", "short-chunk", "long", "long-chunk", "long-until-the-end", "no-http", "nothing"],
 )
@@ -975,7 +975,7 @@ def test_what_an_authentication_has_to_say(write_connector, make_app, tmp_path, 
     proxy = make_app(tmp_path, AUTH_REDIRECT_URLS=ARENA)
     answer = begin(proxy, auth=f"/v1/auth/{name}/A", status=status)
     if status == 500:
-        words = f"^{name}/A names no client_id, authorization_url or access_token_url"
+        words = f"^{name}/A has no valid client_id, authorization_url or access_token_url"
         assert answer.json == error_reply("invalid_auth", words)
         assert "passw0rd" not in answer.text
     else:

@@ -354,19 +354,19 @@ def lists_and(talk):
 @pytest.mark.parametrize(
     ("talk", "words"),
     [
-        (closes, "closed the connection without response"),
+        (closes, "closed the connection without a response"),
         (resets, f"{CALL} "),
         (resets_at_once, f"{CALL} "),
         (says(b"HTTP/1.1 200"), "in the middle of the status line"),
         (says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "in the middle of the headers"),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "cut short"),
-        (says(CHUNKED + b"5\r\nsho"), "cut short"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "response is incomplete"),
+        (says(CHUNKED + b"5\r\nsho"), "response is incomplete"),
         (says(CHUNKED + b"x\r\n"), "a chunk has no valid size"),
         (then_waits(b"nonsense"), "not valid HTTP: it starts with 'nonsense'"),
         (then_waits(b"HTTP/1.1 101 Words\r\n" + BODY), "its status is 101"),
-        (says(head(200, "Content-Encoding: gzip", "Content-Length: 8") + b"nonsense"), "is no valid gzip"),
+        (says(head(200, "Content-Encoding: gzip", "Content-Length: 8") + b"nonsense"), "is not valid gzip"),
         (says(head(200, "Content-Length: 2000000")), "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"),
-        (silent, "did not answer in time"),
+        (silent, "did not respond in time"),
         (drips(head(200, "Content-Length: 30"), b"a"), "did not arrive in time"),
     ],
 )
@@ -699,7 +699,7 @@ def test_upstreams_that_make_no_sense(imports, value, words):
         ("http://a s3cret\n".encode("utf-16"), "line 1 is not a URL and a key without control characters"),
         (b"http://user:s3cret@a k\n", "line 1 has a user, a password"),
         (b"http://a s3cret\nhttp://a/ s3cret2\n", "line 2 has http://a, which is in an earlier line"),
-        (b"http://\xff s3cret\n", "line 1: The URL holds"),
+        (b"http://\xff s3cret\n", "line 1: The URL contains"),
     ],
     ids=["missing", "empty", "comments", "swapped", "three", "NUL", "UTF-16", "user", "twice", "not UTF-8"],
 )

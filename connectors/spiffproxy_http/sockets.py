@@ -18,7 +18,7 @@ from spiffproxy_http.hosts import read_address, refuse_host
 from spiffproxy_http.url import LINK_LOCAL
 
 SECONDS_BETWEEN_ADDRESSES = 0.25  # the recommendation of RFC 8305 section 5
-MAX_OPEN_ATTEMPTS = 8  # for one host; the oldest is given up for the next address
+MAX_OPEN_ATTEMPTS = 8  # to one host; after that, the oldest attempt is closed for the next address
 # nothing was sent to the address: the error of another address says more
 NOT_SENT = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL}
 
@@ -42,7 +42,7 @@ def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bo
     try:
         return connect_first(addresses, deadline)
     except socket.timeout:
-        raise RequestError("ConnectTimeout", f"{host} port {port} does not answer") from None
+        raise RequestError("ConnectTimeout", f"{host} port {port} does not respond") from None
     except OSError as error:
         reason = error.strerror or error
         address = read_address(host)
@@ -105,10 +105,10 @@ def call_until(deadline: float, function: Callable[[], Any]) -> Any:
 
 
 def connect_first(addresses: list[Any], deadline: float) -> tuple[socket.socket, str]:
-    """Return a socket connected to the address that answers first, and that address (RFC 8305, Happy Eyeballs).
+    """Return a socket connected to the first address that accepts, and that address (RFC 8305, Happy Eyeballs).
 
     `addresses` are as getaddrinfo() returns them. The next one is tried after 250 ms, or less if the time is short,
-    or at once if one fails. Raises OSError: socket.timeout if the time is up, else the error that says most.
+    or at once if one fails. Raises OSError: socket.timeout if the time is up, else the most useful error.
     """
     waiting = interleave(addresses)
     with contextlib.closing(Race()) as race:
@@ -137,7 +137,7 @@ class Race:
     """Connections that are being opened to the addresses of one host. The first that is open wins."""
 
     def __init__(self) -> None:
-        self._poll = select.poll()  # select() knows no descriptor above 1023
+        self._poll = select.poll()  # select() does not support descriptors above 1023
         self._sockets: dict[int, tuple[socket.socket, str]] = {}  # with their addresses, by descriptor
         self._errors: list[OSError] = []
 
