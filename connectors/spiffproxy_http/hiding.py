@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from spiffproxy_http.headers import Headers
@@ -11,6 +11,7 @@ from spiffproxy_http.headers import Headers
 if TYPE_CHECKING:
     from spiffproxy_http.client import Response
 
+CHARSETS = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]  # those of JSON and XML
 MIN_SECRET_CHARACTERS = 6  # of what is hidden in a response: a shorter string may be there by chance
 
 
@@ -23,14 +24,34 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def hide_in_response(response: Response, token: str) -> None:
-    """Replace the token in the headers and the body of a response."""
+    """Replace the token in the headers and the body of a response, before the body is decoded or encoded in base64."""
     for form in list_forms(token):
-        response.body = response.body.replace(form.encode(), b"***")
+        for charset in CHARSETS:
+            response.body = response.body.replace(form.encode(charset), "***".encode(charset))
     response.headers = Headers([(name, hide(value, [token])) for name, value in response.headers.items()])
+
+
+def hide_in_json(value: Any, secrets: list[str]) -> None:
+    """Replace the secrets in the strings and keys of an object or a list, however deep: parsing has unescaped them."""
+    containers = [value]
+    while containers:  # recursion would end at some depth
+        container = containers.pop()
+        if isinstance(container, dict):
+            items = [(hide(name, secrets), hide_in_string(item, secrets)) for name, item in container.items()]
+            container.clear()
+            container.update(items)
+            containers += [item for _, item in items if isinstance(item, (dict, list))]
+        else:
+            container[:] = [hide_in_string(item, secrets) for item in container]
+            containers += [item for item in container if isinstance(item, (dict, list))]
+
+
+def hide_in_string(value: Any, secrets: list[str]) -> Any:
+    return hide(value, secrets) if isinstance(value, str) else value
 
 
 def list_forms(secret: str) -> list[str]:
     """Return how a secret may be written: as it is, URL-encoded, and with the slashes that some escape in JSON."""
     if len(secret) < MIN_SECRET_CHARACTERS:
         return []
-    return [secret, quote_plus(secret), secret.replace("/", "\\/")]
+    return list(dict.fromkeys([secret, quote_plus(secret), secret.replace("/", "\\/")]))

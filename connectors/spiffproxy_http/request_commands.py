@@ -13,7 +13,7 @@ from spiffproxy_http.command import error_result, result
 from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
 from spiffproxy_http.errors import RequestError, invalid_parameter
 from spiffproxy_http.headers import check_headers, join_headers
-from spiffproxy_http.hiding import hide_in_response
+from spiffproxy_http.hiding import hide_in_json, hide_in_response
 from spiffproxy_http.request import encode_json
 from spiffproxy_http.url import parse_url
 
@@ -106,22 +106,25 @@ class RequestV2(RequestV1):
         if self.data is None and self.method in ("POST", "PUT", "PATCH"):
             self.data = {}
         logs: list[str] = []
+        tokens: list[str] = []
         try:
             check_parameters(self, invalid_parameter, declared_in=RequestV2)
             client = ParsingClient(config, "auto" if self.method == "HEAD" else self.response_format or "auto")
-            logs = client.logs
+            logs, tokens = client.logs, client.tokens
             attempts = self.attempts or 1
             response = self.send(client, attempts) if self.oauth2 is None else self.send_with_token(client, attempts)
             envelope = result(client.content, logs)
         except RequestError as error:
-            envelope = error_result(error, logs)
-            if error.response is None:
-                return envelope
             response = error.response
-            envelope["command_response"]["body"] = client.content
-        envelope["command_response"]["http_status"] = response.status
-        if self.include_response_headers:
-            envelope["command_response"]["headers"] = join_headers(response.headers)
+            envelope = error_result(error, logs)
+            if response is not None:
+                envelope["command_response"]["body"] = client.content
+        if response is not None:
+            envelope["command_response"]["http_status"] = response.status
+            if self.include_response_headers:
+                envelope["command_response"]["headers"] = join_headers(response.headers)
+        if tokens:
+            hide_in_json(envelope, tokens)
         return envelope
 
     def send_with_token(self, client: ParsingClient, attempts: int) -> Response:
@@ -134,14 +137,16 @@ class RequestV2(RequestV1):
             message = "oauth2 cannot be combined with basic authentication or an Authorization header"
             raise RequestError("ValueError", f"{message}. Remove one of them.", 400)
         grant = read_grant("oauth2", self.oauth2)
-        client.token = token_cache.get(grant, client)
+        token = token_cache.get(grant, client)
+        client.tokens.append(token)
         try:
-            return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+            return self.send(client, attempts, {**headers, "Authorization": f"Bearer {token}"})
         except RequestError as error:
             if error.response is None or not has_refused_token(error.response, self.method):
                 raise
-        client.token = token_cache.get(grant, client, refused=client.token)
-        return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+        token = token_cache.get(grant, client, refused=token)
+        client.tokens.append(token)
+        return self.send(client, attempts, {**headers, "Authorization": f"Bearer {token}"})
 
 
 def has_refused_token(response: Response, method: str) -> bool:
@@ -155,20 +160,20 @@ def has_refused_token(response: Response, method: str) -> bool:
 class ParsingClient(Client):
     """A client that reads each body in the format, as `content`, and for which 400 is the first error.
 
-    `token` is the access token that it sends, which no result may have, or None.
+    `tokens` are the access tokens that it sends, which no result may have.
     """
 
     content: Any = None
-    token: str | None = None
 
     def __init__(self, config: Any, response_format: str) -> None:
         super().__init__(config)
+        self.tokens: list[str] = []
         self._response_format = response_format
 
     def check(self, response: Response) -> None:
         """Raise `RequestError` for a status of 400 and above, and for a body that is not in the format."""
-        if self.token:
-            hide_in_response(response, self.token)
+        for token in self.tokens:
+            hide_in_response(response, token)
         code = problem = ""
         try:
             self.content = read_content(response, self._response_format, self.logs)
