@@ -517,6 +517,7 @@ def test_no_token_endpoint(call, make_http_call, upstream, oauth2, raw_server):
     "more",
     [
         {"basic_auth_username": "jane"},
+        {"basic_auth_username": 0},
         {"basic_auth_password": "x"},
         {"headers": {"Authorization": "Bearer x"}},
         {"headers": {"aUTHORIZATION": ""}},

@@ -1,5 +1,6 @@
 """The check of parameters that bundled commands begin with, by the schema that `/v1/commands` lists of each."""
 
+import base64
 import json
 import re
 import types
@@ -232,6 +233,7 @@ def test_what_is_listed_of_ranges_choices_and_examples(app):
     }
     expected = {
         ("http/GetRequestV2", "attempts"): {"type": ["integer", "null"], "minimum": 1, "maximum": 10},
+        ("http/GetRequest", "basic_auth_password"): {"type": ["string", "integer", "null"]},
         ("http/GetRequest", "headers"): {"type": ["object", "null"], "examples": [{"Accept": "text/plain"}]},
         ("smtp/SendEmail", "smtp_port"): {"type": "integer", "minimum": 1, "maximum": 65535, "examples": [587]},
         ("s3/ListObjects", "max_keys"): {"type": ["integer", "null"], "minimum": 1, "maximum": 1000},
@@ -264,6 +266,18 @@ def test_a_request(http_call, upstream, sent, lines, has_headers):
     response = http_call("GetRequestV2", url=upstream.url, **sent).json["command_response"]
     assert (len(upstream.requests), response["http_status"]) == (lines, 503)
     assert ("headers" in response) == has_headers
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "sent"),
+    [(4711, 12, "4711:12"), (0, None, "0:"), ("u", 0, "u:0"), (None, 7, ":7"), ("", "", None), (None, None, None)],
+)
+@pytest.mark.parametrize("command", ["GetRequest", "GetRequestV2"])
+def test_a_user_and_a_password_that_are_numbers(http_call, upstream, command, user, password, sent):
+    """Are sent as their digits, as they were before parameters were checked."""
+    http_call(command, url=upstream.url, basic_auth_username=user, basic_auth_password=password)
+    expected = sent and f"Basic {base64.b64encode(sent.encode()).decode()}"
+    assert upstream.requests[0].headers["Authorization"] == expected
 
 
 def test_a_request_with_headers_in_quotes(http_call, upstream):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # responses without a body, whatever the format (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)
 STATUSES_WITHOUT_BODY = {204, 205, 304}
+# diagrams that were made before parameters were checked may have a number here
+CREDENTIAL = {"type": ["string", "integer", "null"]}
 
 
 class RequestV1(ConnectorCommand):
@@ -45,6 +47,8 @@ class RequestV1(ConnectorCommand):
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "headers": {"examples": [{"Accept": "text/plain"}]},
         "params": {"examples": [{"page": 2}]},
+        "basic_auth_username": CREDENTIAL,
+        "basic_auth_password": CREDENTIAL,
         "body_format": {"enum": ["json", "form", "multipart", "file", "raw", "none", None]},
     }
 
@@ -65,19 +69,21 @@ class RequestV1(ConnectorCommand):
 
     def send(self, client: Client, attempts: int = 1, headers: dict[str, str] | None = None) -> Response:
         """Send the request, with `headers` in place of the author's, and follow redirects; raise `RequestError`."""
-        basic_auth = None
-        if self.basic_auth_username or self.basic_auth_password:
-            basic_auth = (self.basic_auth_username or "", self.basic_auth_password or "")
         return client.send(
             self.method,
             self.url,
             params=self.params,
             headers=self.headers if headers is None else headers,
-            basic_auth=basic_auth,
+            basic_auth=self.read_basic_auth(),
             follow_redirects=True,
             attempts=attempts,
             **choose_body(self.data, self.body_format),
         )
+
+    def read_basic_auth(self) -> tuple[str, str] | None:
+        values: tuple[Any, Any] = (self.basic_auth_username, self.basic_auth_password)
+        user, password = ("" if value is None else str(value) for value in values)
+        return (user, password) if user or password else None
 
 
 class RequestV2(RequestV1):
@@ -132,7 +138,7 @@ class RequestV2(RequestV1):
         from spiffproxy_http.tokens import read_grant, token_cache  # most calls do not need them
 
         headers = check_headers(self.headers)
-        has_credentials = self.basic_auth_username or self.basic_auth_password or parse_url(self.url).credentials
+        has_credentials = self.read_basic_auth() or parse_url(self.url).credentials
         if has_credentials or "authorization" in map(str.lower, headers):
             message = "oauth2 cannot be combined with basic authentication or an Authorization header"
             raise RequestError("ValueError", f"{message}. Remove one of them.", 400)
