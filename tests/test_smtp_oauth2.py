@@ -209,6 +209,13 @@ def test_no_token(send, mail_server, provider, oauth2, refuse, http_status):
     assert not hasattr(mail_server, "ehlo")
 
 
+def test_a_token_url_with_a_network_interface_that_does_not_exist(send, mail_server, oauth2):
+    """The code is one that the command declares."""
+    answer = send(mail_server.port, {**oauth2, "token_url": "http://[fe80::1%25no-such]/"})
+    assert outcome(answer) == ("OAuth2Error", 400)
+    assert "no-such" in answer.json["error"]["message"]
+
+
 def test_the_allowed_hosts_and_the_deadline(make_send, mail_server, oauth2, raw_server):
     answer = make_send(HTTP_ALLOWED_HOSTS="example.org")(mail_server.port, oauth2)
     assert outcome(answer) == ("HostNotAllowed", 403)

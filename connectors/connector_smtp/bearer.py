@@ -12,7 +12,7 @@ from spiffproxy_http.hiding import hide
 from spiffproxy_http.sockets import seconds_until
 from spiffproxy_http.tokens import Grant, is_token, read_grant, read_string, token_cache
 
-from connector_smtp.errors import TokenError
+from connector_smtp.errors import ERRORS, TokenError
 from connector_smtp.values import show
 
 PARAMETER = "smtp_oauth2"
@@ -90,7 +90,8 @@ def get_token(grant: Grant, client: Client, refused: str | None = None) -> str:
 
 
 def to_token_error(error: RequestError) -> TokenError:
-    return TokenError(str(error), error.error_code, error.http_status)
+    code = error.error_code if error.error_code in ERRORS else "OAuth2Error"  # such as InvalidURL
+    return TokenError(str(error), code, error.http_status)
 
 
 def read_reason(challenge: bytes) -> str:
