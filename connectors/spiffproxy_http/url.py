@@ -64,6 +64,8 @@ class Url(NamedTuple):
 
 def parse_url(text: Any) -> Url:
     """Return the URL; raise `RequestError` with the codes of `requests` if `text` is not an http or https URL."""
+    if isinstance(text, Url):
+        return text
     if not isinstance(text, str):
         raise RequestError("InvalidURL", f"The URL must be text, not {type(text).__name__}", 400)
     try:
