@@ -17,7 +17,7 @@ def encode_multipart(data: Any) -> tuple[bytes, str]:
     """
     if not isinstance(data, dict):
         shown = "a string" if isinstance(data, str) else name_type(data)
-        raise ValueError(f"body_format 'multipart' takes data that is an object, not {shown}")
+        raise ValueError(f"data must be an object, but is {shown}")
     boundary = secrets.token_hex(16)
     chunks: list[bytes] = []
     for name, value in data.items():

@@ -220,6 +220,6 @@ def choose_body(data: Any, body_format: str | None) -> dict[str, Any]:
         return {}
     if name == "raw":
         return {"data": data if isinstance(data, str) else encode_json(data)}
-    if name == "form" and not isinstance(data, dict):
-        raise invalid_parameter('data must be an object such as {"name": "Jane"}, because body_format is "form"')
+    if name in ("form", "multipart") and not isinstance(data, dict):
+        raise invalid_parameter(f'data must be an object such as {{"name": "Jane"}}, because body_format is "{name}"')
     return {name: data}
