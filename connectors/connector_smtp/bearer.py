@@ -43,13 +43,13 @@ class TokenLogin:
             text = f"n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {self.token}\x01\x01"
         return base64.b64encode(text.encode()).decode()
 
-    def describe_refusal(self, words: bytes, reason: bytes, response: str) -> bytes:
+    def describe_refusal(self, words: bytes, reason: bytes) -> bytes:
         """Return what a server says about a refusal, without the token."""
         text = words.decode("utf-8", "replace")
-        details = read_reason(reason)
+        details = hide(read_reason(reason), [self.token])
         if details:
             text = f"{text} ({details})".lstrip()
-        return hide(text, [self.token, response]).encode()
+        return text.encode()
 
 
 def read_token_login(value: Any, user: str, password: str, config: Any, deadline: float) -> TokenLogin:
