@@ -52,7 +52,7 @@ class TokenLogin:
         return text.encode()
 
 
-def read_token_login(value: Any, user: str, password: str, config: Any, deadline: float) -> TokenLogin:
+def read_token_login(value: dict[str, Any], user: str, password: str, config: Any, deadline: float) -> TokenLogin:
     """Return the login that the parameters describe, with its token; raise ValueError, or TokenError, which is one."""
     if not user:
         raise ValueError(f"{PARAMETER} needs smtp_user, the mailbox that the token is for.")
@@ -62,11 +62,9 @@ def read_token_login(value: Any, user: str, password: str, config: Any, deadline
         raise ValueError(f"{PARAMETER} cannot be combined with smtp_password. Remove one of them.")
     try:
         client = Client(config, seconds=seconds_until(deadline))
-        if isinstance(value, dict) and value.get("access_token") is not None:
+        if value.get("access_token") is not None:
             return TokenLogin(user, read_token(value), None, client)
-        if isinstance(value, dict):
-            value = {name: member for name, member in value.items() if name != "access_token"}
-        grant = read_grant(PARAMETER, value)
+        grant = read_grant(PARAMETER, {name: member for name, member in value.items() if name != "access_token"})
     except RequestError as error:
         raise to_token_error(error) from None
     return TokenLogin(user, get_token(grant, client), grant, client)
