@@ -6,7 +6,7 @@ import re
 import types
 
 import pytest
-from conftest import BUNDLED, find_commands, free_port
+from conftest import BUNDLED, find_commands
 from jsonschema import Draft202012Validator
 
 # --- what is admitted, converted and refused ---
@@ -289,12 +289,25 @@ def test_a_request_with_headers_in_quotes(http_call, upstream):
     assert upstream.requests == []
 
 
-def test_a_mail_without_tls(make_app):
-    """ "false" does not ask for STARTTLS."""
+@pytest.mark.parametrize("parameter", ["smtp_starttls", "smtp_ssl"])
+@pytest.mark.parametrize(
+    ("sent", "asks"), [("false", False), ("", False), (None, False), (False, False), ("True", True)]
+)
+def test_a_mail_with_and_without_tls(make_app, raw_server, parameter, sent, asks):
+    """ "false" does not ask for TLS, and "True" does."""
+
+    def talk(connection, number):
+        if parameter == "smtp_ssl" and asks:
+            heard.append(connection.recv(1))
+            return
+        connection.sendall(b"220 hello\r\n")
+        for reply in b"250-hello\r\n250 STARTTLS\r\n", b"554 no\r\n":
+            heard.append(connection.recv(1000))
+            connection.sendall(reply)
+
+    heard = []
     mail = {name: BASELINE[name] for name in BASELINE if name.startswith(("smtp_", "email_"))}
-    app = make_app()
-    for sent in ("false", "", None, False):
-        answer = app.post_json(
-            "/v1/do/smtp/SendEmailV2", {**mail, "smtp_port": str(free_port()), "smtp_starttls": sent}
-        )
-        assert answer.json["error"]["error_code"] == "ConnectionRefusedError"
+    mail.update({"smtp_port": str(raw_server(talk).port), parameter: sent})
+    make_app().post_json("/v1/do/smtp/SendEmailV2", mail)
+    first = {"smtp_starttls": b"STARTTLS\r\n", "smtp_ssl": b"\x16"}[parameter]  # a record of TLS begins so
+    assert heard[-1] == (first if asks else b"MAIL FROM:<a@x.example>\r\n")
