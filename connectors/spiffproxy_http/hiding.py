@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -12,15 +13,19 @@ if TYPE_CHECKING:
     from spiffproxy_http.client import Response
 
 CHARSETS = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]  # those of JSON and XML
+NOTHING = "(?!)"  # a pattern that is found nowhere
 MIN_SECRET_CHARACTERS = 6  # of what is hidden in a response: a shorter string may be there by chance
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
     """Return the text with *** for each secret."""
-    forms = [form for secret in secrets for form in list_forms(secret)]
-    for form in sorted(forms, key=len, reverse=True):  # one may be the start of another
-        text = text.replace(form, "***")
-    return text
+    return make_pattern(secrets).sub("***", text)
+
+
+def make_pattern(secrets: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds the secrets in a text, in each form; of two at the same place the longer one."""
+    forms = sorted((form for secret in secrets for form in list_forms(secret)), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, forms)) or NOTHING)
 
 
 def hide_in_response(response: Response, token: str) -> None:
@@ -33,21 +38,22 @@ def hide_in_response(response: Response, token: str) -> None:
 
 def hide_in_json(value: Any, secrets: list[str]) -> None:
     """Replace the secrets in the strings and keys of an object or a list, however deep: parsing has unescaped them."""
+    pattern = make_pattern(secrets)
+
+    def hide_in_item(item: Any) -> Any:
+        if isinstance(item, (dict, list)):
+            containers.append(item)
+        return pattern.sub("***", item) if isinstance(item, str) else item
+
     containers = [value]
     while containers:  # recursion would end at some depth
         container = containers.pop()
         if isinstance(container, dict):
-            items = [(hide(name, secrets), hide_in_string(item, secrets)) for name, item in container.items()]
+            items = [(pattern.sub("***", name), hide_in_item(item)) for name, item in container.items()]
             container.clear()
             container.update(items)
-            containers += [item for _, item in items if isinstance(item, (dict, list))]
         else:
-            container[:] = [hide_in_string(item, secrets) for item in container]
-            containers += [item for item in container if isinstance(item, (dict, list))]
-
-
-def hide_in_string(value: Any, secrets: list[str]) -> Any:
-    return hide(value, secrets) if isinstance(value, str) else value
+            container[:] = map(hide_in_item, container)
 
 
 def list_forms(secret: str) -> list[str]:
