@@ -570,7 +570,11 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
             "ValueError",
             'data must be an object such as {"name": "Jane"}, because body_format is "form"',
         ),
-        ({"data": {"a": {"b": 1}}, "body_format": "form"}, "ValueError", "data: a must be a text, a number, or a list"),
+        (
+            {"data": {"a": {"b": 1}}, "body_format": "form"},
+            "ValueError",
+            "data: a must be a string, a number, or a list",
+        ),
         (
             {"body_format": "xml"},
             "ValueError",
@@ -580,7 +584,7 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"data": "\ud800", "body_format": "raw"}, "ValueError", "surrogate"),
         ({"data": {"a": "\ud800"}, "body_format": "form"}, "ValueError", "surrogate"),
         ({"headers": []}, "ValueError", "headers must be an object"),
-        ({"headers": {"A": 1}}, "InvalidHeader", "The header A must be text, not int"),
+        ({"headers": {"A": 1}}, "InvalidHeader", "The header A must be a string"),
         ({"headers": {"A B": "x"}}, "InvalidHeader", "'A B' is no name"),
         ({"headers": {"": "x"}}, "InvalidHeader", "'' is no name"),
         ({"headers": {"A\n": "x"}}, "InvalidHeader", "is no name"),

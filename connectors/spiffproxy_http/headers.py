@@ -104,7 +104,7 @@ def check_headers(headers: Any) -> dict[str, str]:
         if value is None or DROPPED_HEADERS.fullmatch(name.lower()):
             continue
         if not isinstance(value, str):
-            raise RequestError("InvalidHeader", f"The header {name} must be text, not {type(value).__name__}", 400)
+            raise RequestError("InvalidHeader", f"The header {name} must be a string", 400)
         if re.search(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]", value):  # RFC 9110 section 5.5
             message = f"The header {name} holds a control character, as a line break is, or a letter beyond latin-1"
             raise RequestError("InvalidHeader", message, 400)

@@ -67,7 +67,7 @@ def parse_url(text: Any) -> Url:
     if isinstance(text, Url):
         return text
     if not isinstance(text, str):
-        raise RequestError("InvalidURL", f"The URL must be text, not {type(text).__name__}", 400)
+        raise RequestError("InvalidURL", "The URL must be a string", 400)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -111,7 +111,7 @@ def list_pairs(parameter: str, values: dict[str, Any]) -> list[tuple[str, Any]]:
     for name, value in values.items():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, (dict, list)):
-                message = f"{parameter}: {name} must be a text, a number, or a list of these"
+                message = f"{parameter}: {name} must be a string, a number, or a list of these"
                 raise RequestError("ValueError", message, 400)
             if item is not None:
                 pairs.append((name, item))
