@@ -58,6 +58,7 @@ def outcome(answer):
             File("", "text/csv", {"charset": "utf-8"}, b"a"),
         ),
         ({"content_base64": " Y\r\nQ==\n"}, File("", "application/octet-stream", {}, b"a")),
+        ({"content_base64": "", "mimetype": "a/b; c=%20; d=%FC"}, File("", "a/b", {"c": "%20", "d": "%FC"}, b"")),
         (
             f"data:application/pdf;name=Gr%C3%BC%C3%9Fe%2C%20a%3Bb.pdf;base64,{encode(BYTES)}",
             File("Grüße, a;b.pdf", "application/pdf", {"name": "Grüße, a;b.pdf"}, BYTES),
