@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
+import os
+import re
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -40,12 +43,8 @@ def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) ->
 
     `call` is the id of a command and its parameters: its result is checked, too.
     """
-    faults = list(find_faults(proxy, name))
+    faults = [*find_faults(proxy, name), *find_hidden(find_folders(name))]
     checked = [connector for connector in proxy.connectors if name in ("", connector.name)]
-    for connector in checked:
-        is_faulty = any(connector.package in fault for fault in faults)
-        if not is_faulty and not any(connector.entries.values()):
-            faults.append(f"{connector.package}: offers nothing; write a class with {SIGNATURE} in its folder commands")
     if call:
         faults += check_call(proxy, call)
     list_missing = import_part("spiffproxy_status").list_missing
@@ -66,144 +65,240 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
 
     `with_failures` says whether that includes modules that cannot be imported.
     """
-    pattern = f"connector_{name or '*'}"
-    folders = []
-    for place in sys.path:
-        for folder in sorted(Path(place).glob(pattern)):
-            if any(folder.rglob("*.py")) and folder.resolve() not in folders:
-                folders.append(folder.resolve())
+    parse_file.cache_clear()
+    names_used_in.cache_clear()
+    folders = find_folders(name)
     connectors = {connector.name: connector for connector in proxy.connectors}
     checked = [connector for connector in connectors.values() if name in ("", connector.name)]
-    if not folders and not checked:
+    misnamed = [fault for folder in proxy.settings.connector_folders for fault in check_names(Path(folder), name)]
+    yield from misnamed
+    if not folders and not checked and not misnamed:
         places = ", ".join(place for place in sys.path if place)
         yield f"There is no connector_{name} in any of: {places}{suggest_name(name, connectors)}"
-    for folder in map(Path, proxy.settings.connector_folders):
-        yield from check_names(folder, name)
-    yield from check_folders(folders)
+    faults: dict[str, list[str]] = {connector.package: [] for connector in checked}
+    for folder in folders:
+        faults.setdefault(folder.name, []).extend(check_folder(folder))
     for connector in checked:
-        yield from check_connector(connector, with_failures=with_failures)
+        own_faults = faults[connector.package]
+        own_faults += check_connector(connector, with_failures=with_failures)
+        if not own_faults and not offers_anything(connector):
+            words = f"offers nothing; write a class with {SIGNATURE} in its folder commands"
+            own_faults.append(f"{connector.package}: {words}")
+    for lines in faults.values():
+        yield from lines
+
+
+def offers_anything(connector: Connector) -> bool:
+    """Return whether a connector has entries, or would have if its import had ended well."""
+    return any(connector.entries.values()) or bool(connector.failures) or connector.import_timed_out
+
+
+def find_folders(name: str) -> list[Path]:
+    """Return the folders of a connector, or of all, that have Python files, in the order of discovery."""
+    folders: list[Path] = []
+    for place in sys.path:
+        for folder in sorted(Path(place).glob(f"connector_{name or '*'}")):
+            if list_sources(folder) and folder.resolve() not in folders:
+                folders.append(folder.resolve())
+    return folders
+
+
+def list_sources(folder: Path) -> list[Path]:
+    """Return the Python files below a folder, without tests, and without those that no `import` could find."""
+    sources: list[Path] = []
+    for path, names, files in os.walk(folder):
+        names[:] = [name for name in names if name.isidentifier() and name not in ("tests", "node_modules")]
+        sources += [Path(path, file) for file in files if file.endswith(".py") and not file.startswith("test_")]
+    return sorted(sources)
 
 
 def check_names(folder: Path, name: str) -> Iterator[str]:
-    """Yield the connectors of a folder whose names do not begin with connector_."""
-    for kind in KINDS:
-        for subpackage in sorted(folder.glob(f"*/{kind}")):
-            package = subpackage.parent
-            if (
-                not package.name.startswith("connector_")
-                and name in ("", package.name)
-                and any(subpackage.glob("*.py"))
-            ):
-                yield f"{package}: is not found under this name; rename it to connector_{package.name}"
+    """Yield what is meant as a connector, and is not a folder whose name begins with connector_."""
+    places = {
+        subpackage.parent for kind in KINDS for subpackage in folder.glob(f"*/{kind}") if any(subpackage.glob("*.py"))
+    }
+    for package in sorted(places):
+        new_name = re.sub("^connectors?[_-]?", "", package.name, flags=re.IGNORECASE).replace("-", "_")
+        if not package.name.startswith("connector_") and name in ("", package.name, new_name):
+            yield f"{package}: is not found under this name; rename it to connector_{new_name}"
+    for file in sorted(folder.glob(f"connector_{name or '*'}.py")):
+        if not file.with_suffix("").is_dir():
+            target = file.with_suffix("") / "commands" / file.name
+            yield f"{file}: is a file, and a connector is a folder; move it to {target}"
 
 
-def check_folders(folders: Iterable[Path]) -> Iterator[str]:
+def check_folder(folder: Path) -> Iterator[str]:
+    subpackages = [folder / kind for kind in KINDS if (folder / kind).is_dir()]
+    for package in [folder, *subpackages]:
+        file = package / "__init__.py"
+        if not file.is_file():
+            yield f"{file}: is missing, so that Python does not take the folder for a package; add it, empty"
+    if not subpackages:
+        yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
+
+
+def find_hidden(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield the connectors that others of the same name replace, which may be intended."""
     first: dict[str, Path] = {}
     for folder in folders:
-        subpackages = [folder / kind for kind in KINDS if (folder / kind).is_dir()]
-        for package in [folder, *subpackages]:
-            file = package / "__init__.py"
-            if not file.is_file():
-                yield f"{file}: is missing, so that Python does not take the folder for a package; add it, empty"
-        if not subpackages:
-            yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
         other = first.setdefault(folder.name, folder)
         if other is not folder and (folder / "__init__.py").is_file():
             yield f"{folder}: is hidden by {other}, which is found before it; rename one, unless that is intended"
 
 
 def check_connector(connector: Connector, *, with_failures: bool = True) -> Iterator[str]:
-    if not connector.wait_for_import(LIST_SECONDS):
-        yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
+    if not connector.wait_for_import(0 if connector.import_timed_out else LIST_SECONDS):
+        connector.import_timed_out = True
+        if with_failures:
+            yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
         return
     if with_failures:
         for module, reason in connector.failures.items():
             yield f"{locate_failure(connector, module)}: {module} cannot be imported: {' '.join(reason.split())}"
+    package = sys.modules.get(connector.package)
+    folders = [Path(place) for place in getattr(package, "__path__", ())]
     for kind, modules in connector.modules.items():
         first: dict[str, type] = {}
         for name in modules:
-            if name not in connector.failures:
-                yield from check_module(sys.modules[name], kind, first)
-    package = sys.modules.get(connector.package)
-    for place in getattr(package, "__path__", ()):
-        yield from check_other_files(Path(place))
+            if name not in connector.failures and name in sys.modules:
+                yield from check_module(sys.modules[name], kind, first, folders)
+    for folder in folders:
+        yield from check_other_files(folder)
 
 
 # --- modules and classes ------------------------------------------------------------------------------------------
 
 
-def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Iterator[str]:
+def check_module(module: ModuleType, kind: str, first: dict[str, type], folders: list[Path]) -> Iterator[str]:
     """Yield what is wrong with a module; `first` has the classes of the connector that are listed, by name."""
-    file = Path(module.__file__ or "")
+    file = Path(getattr(module, "__file__", None) or "")
+    method = KINDS[kind]
+    offers_any = False
     for cls in find_classes(module):
-        yield from check_class(cls, kind, first, file)
+        if callable(getattr(cls, method, None)):
+            offers_any = True
+            yield from check_class(cls, kind, first, file)
+        elif not is_helper(cls, file, folders):
+            yield describe_without_method(cls, kind, file)
     for value in list(vars(module).values()):
-        if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.startswith("_"):
-            is_used: bool = bool(value.__subclasses__()) or inspect.isabstract(value)
-            if callable(getattr(value, KINDS[kind], None)) and not is_used:
-                words = "is not listed, because its name begins with _; rename it"
-                yield f"{find_line(value, value.__name__, file)}: {value.__name__} {words}"
+        if isinstance(value, type) and value.__module__ == module.__name__ and callable(getattr(value, method, None)):
+            reason = explain_unlisted(value, method)
+            if reason and not is_helper(value, file, folders):
+                name = value.__name__
+                yield f"{find_line(value, name, file)}: {name} is not listed, because {reason}"
     lines: dict[str, int] = {}
     for node in parse_file(file).body:
         if isinstance(node, ast.ClassDef):
             if node.name in lines:
                 yield f"{file}:{lines[node.name]}: {node.name} is defined again in line {node.lineno}; rename one"
             lines[node.name] = node.lineno
-        elif KINDS[kind] in defined_names(node):
-            yield f"{file}:{node.lineno}: {KINDS[kind]} must be a method of a class; write the class around it"
+        elif method in defined_names(node) and not offers_any:
+            yield f"{file}:{node.lineno}: {method} must be a method of a class; write the class around it"
 
 
+def explain_unlisted(cls: type, method: str) -> str:
+    """Return why a class that has the method is not listed, or "" if it is, or is not meant to be."""
+    if cls.__name__.startswith("_"):
+        return "its name begins with _; rename it"
+    abstract = sorted(getattr(cls, "__abstractmethods__", ()))
+    return f"it does not define {', '.join(abstract)}; add that" if abstract and method not in abstract else ""
+
+
+def is_helper(cls: type, file: Path, folders: Iterable[Path]) -> bool:
+    """Return whether a class is there for others: they inherit from it, or its name is used in the connector."""
+    if type.__subclasses__(cls) or issubclass(cls, (type, dict, tuple)):  # a TypedDict or a NamedTuple is only data
+        return True
+    is_readable = file.is_file()  # not in an archive
+    return not is_readable or any(cls.__name__ in names_used_in(folder) for folder in folders)
+
+
+@functools.cache
+def names_used_in(folder: Path) -> set[str]:
+    """Return the names that the files of a connector use; an `__init__.py` may import what it does not use."""
+    trees = [parse_file(source) for source in list_sources(folder) if source.name != "__init__.py"]
+    return {name for tree in trees for name in used_names(tree)}
+
+
+def used_names(tree: ast.Module) -> set[str]:
+    """Return the names that a file imports or uses, without those that a class or an assignment uses of itself."""
+    used: set[str] = set()
+    for statement in tree.body:
+        names: set[str] = set()
+        defined: set[str] = set()
+        for node in ast.walk(statement):
+            if isinstance(node, ast.ClassDef):
+                defined.add(node.name)
+            elif isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.alias):
+                names.add(node.name)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\w \w", node.value):
+                names.update(re.findall(r"\w+", node.value))  # an annotation, and not prose
+        for target in getattr(statement, "targets", ()):
+            defined.update(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+        used |= names - defined
+    return used
+
+
+@functools.cache
 def parse_file(file: Path) -> ast.Module:
     """Return the syntax tree of a file; an empty one if there is no source, or a wrong one."""
     try:
         return ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return ast.Module([], [])
 
 
 def check_other_files(folder: Path) -> Iterator[str]:
-    """Yield the commands in files that nobody imports, because they are not directly in one of the three folders."""
+    """Yield the commands in files that are not looked at, because they are not directly in one of the three folders."""
     imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    for file in sorted(folder.rglob("*.py")):
-        place = file.relative_to(folder)
-        is_listed = len(place.parts) == 2 and place.parts[0] in KINDS
-        if is_listed or str(file) in imported or "tests" in place.parts or file.name.startswith("test_"):
+    for file in list_sources(folder):
+        parents = file.relative_to(folder).parts[:-1]
+        is_init = file.name == "__init__.py"
+        if not is_init and (str(file) in imported or (len(parents) == 1 and parents[0] in KINDS)):
             continue
+        reason, place = f"the file is not in {folder / 'commands'}", "there"
+        if is_init:
+            reason, place = "it is in an __init__.py", f"to a file in {folder / 'commands'}"
         for node in parse_file(file).body:
             methods = [getattr(item, "name", "") for item in getattr(node, "body", ())]
-            if isinstance(node, ast.ClassDef) and "execute" in methods:
-                words = f"is not listed, because the file is not in {folder / 'commands'}; move it there"
-                yield f"{file}:{node.lineno}: {node.name} {words}"
+            if isinstance(node, ast.ClassDef) and "execute" in methods and node.name not in names_used_in(folder):
+                yield f"{file}:{node.lineno}: {node.name} is not listed, because {reason}; move it {place}"
 
 
 def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Iterator[str]:
-    """Yield what is wrong with a class; `first` has the classes of the connector that are listed, by name."""
+    """Yield what is wrong with a class that is listed; `first` has those of the connector so far, by name."""
     name = cls.__name__
-    method = KINDS[kind]
-    if callable(getattr(cls, method, None)):
-        used = first.setdefault(name, cls)
-        if used is not cls:
-            place = find_line(used, name, file)
-            yield f"{find_line(cls, name, file)}: {name} is left out, because {place} has the same name; rename one"
-        yield from check_constructor(cls, file)
-        if method == "execute":
-            yield from check_execute(cls, file)
-        errors = getattr(cls, "errors", None)
-        if not isinstance(errors, (Mapping, type(None))):
-            words = 'must map error codes to what to do: errors = {"NoAnswer": "try again"}'
-            yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
-    elif kind == "commands" and callable(getattr(cls, "run", None)):
-        line = find_line(cls, "run", file)
-        yield f"{line}: {name} has run, but what is called is {SIGNATURE}; rename it"
-    elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is not meant to be listed
-        words = f"has no {method}, and is not listed; add it, or begin the name with _"
-        yield f"{find_line(cls, name, file)}: {name} {words}"
+    used = first.setdefault(name, cls)
+    if used is not cls:
+        place = find_line(used, name, file)
+        yield f"{find_line(cls, name, file)}: {name} is left out, because {place} has the same name; rename one"
+    yield from check_constructor(cls, file)
+    if KINDS[kind] == "execute":
+        yield from check_execute(cls, file)
+    errors = inspect.getattr_static(cls, "errors", None)
+    if not isinstance(errors, (Mapping, type(None))) and not hasattr(errors, "__get__"):
+        words = 'must map error codes to what to do: errors = {"NoAnswer": "try again"}'
+        yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
+
+
+def describe_without_method(cls: type, kind: str, file: Path) -> str:
+    """Return what is wrong with a class that has not the method of its kind, and that nothing else uses."""
+    name = cls.__name__
+    if kind == "commands" and callable(getattr(cls, "run", None)):
+        return f"{find_line(cls, 'run', file)}: {name} has run, but what is called is {SIGNATURE}; rename it"
+    words = f"has no {KINDS[kind]}, and is not listed; add it, or begin the name with _"
+    return f"{find_line(cls, name, file)}: {name} {words}"
 
 
 def check_execute(cls: type, file: Path) -> Iterator[str]:
     """Yield what is wrong with the parameters of `execute`: the proxy passes config and task_data, in this order."""
     function = inspect.getattr_static(cls, "execute")
     is_bound = isinstance(function, (staticmethod, classmethod))
+    if not is_bound and not inspect.isfunction(function):  # an object that can be called, or a descriptor
+        return
     with suppress(ValueError, TypeError):  # it has no signature
         signature = inspect.signature(cls.execute)  # type: ignore[attr-defined]
         names = list(signature.parameters)[0 if is_bound else 1 :]
@@ -220,10 +315,14 @@ def check_execute(cls: type, file: Path) -> Iterator[str]:
 
 def check_constructor(cls: type, file: Path) -> Iterator[str]:
     constructor = getattr(cls, "__init__", None)
+    defaults: list[Any] = []
     if inspect.isfunction(constructor):
-        names = list(inspect.signature(constructor).parameters)
-        if not names or (names[0] not in ("self", "args") and "self" not in names[0]):
-            words = f"must begin with self, not with {names[0]}" if names else "needs the parameter self"
+        defaults = [*(constructor.__defaults__ or ()), *(constructor.__kwdefaults__ or {}).values()]
+        code = constructor.__code__  # not the signature, which a decorator may have set
+        name = code.co_varnames[0] if code.co_argcount else ""
+        has_self = "self" in name or name.startswith("_") or stores_in(constructor, name)
+        if not has_self and not code.co_flags & inspect.CO_VARARGS:
+            words = f"must begin with self, not with {name}" if name else "needs the parameter self"
             yield f"{find_line(cls, '__init__', file)}: __init__ of {cls.__name__} {words}"
     for parameter in constructor_parameters(cls):
         name = parameter.name
@@ -231,10 +330,18 @@ def check_constructor(cls: type, file: Path) -> Iterator[str]:
         faults = [f"the annotation of {name} cannot be resolved: {reason}" for reason in reasons]
         if name.startswith("spiff__"):
             faults.append(f"{name} never arrives, because names with spiff__ are SpiffArena's own; rename it")
-        if isinstance(parameter.default, (list, dict, set)):
+        # the default of pydantic's fields is not one of the function's: each object has its own
+        if isinstance(parameter.default, (list, dict, set)) and any(parameter.default is one for one in defaults):
             faults.append(f"all calls share the default of {name}; write None, and make a new one in execute")
         for fault in faults:
             yield f"{find_line(cls, name, file)}: {fault}"
+
+
+def stores_in(function: Any, name: str) -> bool:
+    """Return whether attributes of a parameter are set in the file of a function: then it is its `self`."""
+    file = Path(inspect.getsourcefile(function) or "")
+    attributes = [node for node in ast.walk(parse_file(file)) if isinstance(node, ast.Attribute)]
+    return any(isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") == name for node in attributes)
 
 
 def unresolved_reasons(annotation: Any, cls: type) -> list[str]:
@@ -261,12 +368,19 @@ def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
 def find_line(cls: type, name: str, file: Path) -> str:
     """Return the file and line at which a class, or one that it inherits from, defines a name; else `file`."""
     for base in cls.__mro__:
-        with suppress(OSError, TypeError, SyntaxError):  # there is no source
-            lines, start = inspect.getsourcelines(base)
-            for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # it may stand in an `if`
+        with suppress(OSError, TypeError):  # there is no source
+            source = inspect.getsourcefile(base) or ""
+            definition = find_definitions(parse_file(Path(source))).get(base.__name__)
+            for node in ast.walk(definition) if definition else ():
                 if name in defined_names(node):
-                    return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]
+                    return f"{source}:{node.lineno}"  # type: ignore[attr-defined]
     return str(file)
+
+
+@functools.cache
+def find_definitions(tree: ast.Module) -> dict[str, ast.ClassDef]:
+    """Return the classes of a file by name; they may stand in an `if`."""
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
 def defined_names(node: ast.AST) -> list[Any]:
@@ -281,5 +395,7 @@ def locate_failure(connector: Connector, module: str) -> str:
     if getattr(failure, "lineno", None):  # a SyntaxError
         return f"{failure.filename}:{failure.lineno}"
     own_frames = [frame for frame in failure.stack if connector.package in Path(frame.filename).parts]
-    last = (own_frames or failure.stack)[-1]
-    return f"{last.filename}:{last.lineno}"
+    if own_frames:
+        return f"{own_frames[-1].filename}:{own_frames[-1].lineno}"
+    spec = find_spec(module)  # the file itself cannot be read
+    return str(spec and spec.origin)
