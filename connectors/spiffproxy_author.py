@@ -65,6 +65,8 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
 
     `with_failures` says whether that includes modules that cannot be imported.
     """
+    if not name:
+        proxy.connectors.load_all("commands")  # which waits for all that hang as long as for one
     parse_file.cache_clear()
     names_used_in.cache_clear()
     folders = find_folders(name)
@@ -150,7 +152,7 @@ def check_connector(connector: Connector, *, with_failures: bool = True) -> Iter
     if not connector.wait_for_import(0 if connector.import_timed_out else LIST_SECONDS):
         connector.import_timed_out = True
         if with_failures:
-            yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
+            yield f"{connector.package}: is still being imported; look at what its modules do when they are imported"
         return
     if with_failures:
         for module, reason in connector.failures.items():
@@ -276,6 +278,7 @@ def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Ite
         place = find_line(used, name, file)
         yield f"{find_line(cls, name, file)}: {name} is left out, because {place} has the same name; rename one"
     yield from check_constructor(cls, file)
+    yield from check_fields(cls, file)
     if KINDS[kind] == "execute":
         yield from check_execute(cls, file)
     errors = inspect.getattr_static(cls, "errors", None)
@@ -335,6 +338,22 @@ def check_constructor(cls: type, file: Path) -> Iterator[str]:
             faults.append(f"all calls share the default of {name}; write None, and make a new one in execute")
         for fault in faults:
             yield f"{find_line(cls, name, file)}: {fault}"
+
+
+def check_fields(cls: type, file: Path) -> Iterator[str]:
+    """Yield the first field of a class that would be a parameter if the class was a dataclass."""
+    definition = find_definitions(parse_file(file)).get(cls.__name__)
+    if definition is None or constructor_parameters(cls) or getattr(cls, "__init__", None) is not object.__init__:
+        return
+    attributes = [node for node in ast.walk(definition) if isinstance(node, ast.Attribute)]
+    assigned = {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
+    for node in definition.body:
+        if isinstance(node, ast.AnnAssign) and node.value is None and "ClassVar" not in ast.dump(node.annotation):
+            name = getattr(node.target, "id", "")
+            if name and not name.startswith("_") and name not in assigned:
+                words = f"is not a parameter of {cls.__name__}; write @dataclass above the class"
+                yield f"{file}:{node.lineno}: {name} {words}"
+                return
 
 
 def stores_in(function: Any, name: str) -> bool:

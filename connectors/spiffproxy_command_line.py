@@ -68,6 +68,7 @@ Options, which override the environment (CONNECTOR_PROXY_HOST and so on):
   --call WORD ...       check: also call a command: --call CONNECTOR/COMMAND name=TEXT
   --help, --version
 """
+MIN_WIDTH = 40  # of lines; a narrower terminal breaks them itself
 # the options that only one subcommand has
 OWNERS = dict.fromkeys(OPTIONS[2:], "serve") | {"--verbose": "list", "--json": "list", "--call": "check"}
 # the arguments of the subcommands, and the least and the greatest number of them
@@ -149,7 +150,8 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
         faults += import_part("spiffproxy_author").find_faults(proxy, name, with_failures=False)
     is_ok = all(one["ok"] for one in [*connectors, *upstreams]) and not faults
     if arguments.json:
-        print(json.dumps({**state, "ok": is_ok, "connectors": connectors, "upstreams": upstreams}, indent=2), file=out)
+        state = {**state, "ok": is_ok, "connectors": connectors, "upstreams": upstreams}
+        print(json.dumps({**state, "faults": faults} if faults else state, indent=2), file=out)
         return 0 if is_ok else 1
     entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for connector in proxy.connectors:
@@ -165,7 +167,7 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
         "Missing": [f"  {text}" for connector in connectors for text in connector["missing"]],
         "Broken": [f"  {text}" for text in [*failures, *faults]],
     }
-    width = shutil.get_terminal_size().columns if out.isatty() else sys.maxsize
+    width = max(shutil.get_terminal_size().columns, MIN_WIDTH) if out.isatty() else sys.maxsize
     for title, lines in sections.items():
         if lines:
             print(title, *(fit(line, width) for line in lines), "", sep="\n", file=out)

@@ -76,6 +76,14 @@ class D(metaclass=Meta):
         [],
     ),
     "errors by a descriptor": (f"class C:\n    @property\n    def errors(self): return {{}}\n{EXECUTE}", []),
+    "fields that are set later": (
+        f"from typing import ClassVar\nclass C:\n    a: int\n    b: ClassVar[str]\n    c: str = ''\n    _d: str\n    def set(self): self.a = 1\n{EXECUTE}",
+        [],
+    ),
+    "fields without a dataclass": (
+        f"class C:\n    a: str\n    b: str\n{EXECUTE}",
+        [(2, "a is not a parameter of C; write @dataclass above the class$")],
+    ),
     "abstract": (
         f"import abc\nclass C(abc.ABC):\n    @abc.abstractmethod\n    def a(self): pass\n{EXECUTE}",
         [(2, "C is not listed, because it does not define a; add that$")],
