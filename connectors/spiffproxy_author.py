@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import glob
 import inspect
 import os
 import re
@@ -99,7 +100,7 @@ def find_folders(name: str) -> list[Path]:
     """Return the folders of a connector, or of all, that have Python files, in the order of discovery."""
     folders: list[Path] = []
     for place in sys.path:
-        for folder in sorted(Path(place).glob(f"connector_{name or '*'}")):
+        for folder in sorted(Path(place).glob(f"connector_{glob.escape(name) or '*'}")):
             if list_sources(folder) and folder.resolve() not in folders:
                 folders.append(folder.resolve())
     return folders
@@ -123,7 +124,7 @@ def check_names(folder: Path, name: str) -> Iterator[str]:
         new_name = re.sub("^connectors?[_-]?", "", package.name, flags=re.IGNORECASE).replace("-", "_")
         if not package.name.startswith("connector_") and name in ("", package.name, new_name):
             yield f"{package}: is not found under this name; rename it to connector_{new_name}"
-    for file in sorted(folder.glob(f"connector_{name or '*'}.py")):
+    for file in sorted(folder.glob(f"connector_{glob.escape(name) or '*'}.py")):
         if not file.with_suffix("").is_dir():
             target = file.with_suffix("") / "commands" / file.name
             yield f"{file}: is a file, and a connector is a folder; move it to {target}"
@@ -298,7 +299,7 @@ def describe_without_method(cls: type, kind: str, file: Path) -> str:
 
 def check_execute(cls: type, file: Path) -> Iterator[str]:
     """Yield what is wrong with the parameters of `execute`: the proxy passes config and task_data, in this order."""
-    function = inspect.getattr_static(cls, "execute")
+    function = inspect.getattr_static(cls, "execute", None)
     is_bound = isinstance(function, (staticmethod, classmethod))
     if not is_bound and not inspect.isfunction(function):  # an object that can be called, or a descriptor
         return
@@ -320,7 +321,9 @@ def check_constructor(cls: type, file: Path) -> Iterator[str]:
     constructor = getattr(cls, "__init__", None)
     defaults: list[Any] = []
     if inspect.isfunction(constructor):
-        defaults = [*(constructor.__defaults__ or ()), *(constructor.__kwdefaults__ or {}).values()]
+        inner: Any = inspect.unwrap(constructor)
+        defaults += getattr(inner, "__defaults__", None) or ()
+        defaults += (getattr(inner, "__kwdefaults__", None) or {}).values()
         code = constructor.__code__  # not the signature, which a decorator may have set
         name = code.co_varnames[0] if code.co_argcount else ""
         has_self = "self" in name or name.startswith("_") or stores_in(constructor, name)
@@ -357,10 +360,11 @@ def check_fields(cls: type, file: Path) -> Iterator[str]:
 
 
 def stores_in(function: Any, name: str) -> bool:
-    """Return whether attributes of a parameter are set in the file of a function: then it is its `self`."""
+    """Return whether attributes of a parameter are set in the file of a function, if there is one: it is its `self`."""
     file = Path(inspect.getsourcefile(function) or "")
     attributes = [node for node in ast.walk(parse_file(file)) if isinstance(node, ast.Attribute)]
-    return any(isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") == name for node in attributes)
+    is_self = any(isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") == name for node in attributes)
+    return is_self or not file.is_file()  # generated
 
 
 def unresolved_reasons(annotation: Any, cls: type) -> list[str]:
@@ -416,5 +420,8 @@ def locate_failure(connector: Connector, module: str) -> str:
     own_frames = [frame for frame in failure.stack if connector.package in Path(frame.filename).parts]
     if own_frames:
         return f"{own_frames[-1].filename}:{own_frames[-1].lineno}"
-    spec = find_spec(module)  # the file itself cannot be read
-    return str(spec and spec.origin)
+    with suppress(ImportError, AttributeError, ValueError):
+        spec = find_spec(module)
+        if spec and spec.origin:  # the file itself cannot be read
+            return spec.origin
+    return f"{failure.stack[-1].filename}:{failure.stack[-1].lineno}"

@@ -64,7 +64,7 @@ Options, which override the environment (CONNECTOR_PROXY_HOST and so on):
   --keyfile FILE        serve: the key of the certificate, if it is in another file
   --log-format FORMAT   serve: text, or json for one object a line; text unless set
   --verbose             list: with descriptions, schemas and errors
-  --json                list: as JSON, as GET /v1/status returns it
+  --json                list: as JSON, as GET /v1/status returns it, with the faults that check finds
   --call WORD ...       check: also call a command: --call CONNECTOR/COMMAND name=TEXT
   --help, --version
 """
