@@ -68,7 +68,8 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
     yield from misnamed
     if not folders and not checked and not misnamed:
         places = ", ".join(place for place in sys.path if place)
-        yield f"There is no connector_{name} in any of: {places}{suggest_name(name, connectors)}"
+        advice = advise_folder(name) or suggest_name(name, connectors)
+        yield f"There is no connector_{name} in any of: {places}{advice}"
     faults: dict[str, list[str]] = {connector.package: [] for connector in checked}
     for folder in folders:
         faults.setdefault(folder.name, []).extend(check_folder(folder))
@@ -80,6 +81,13 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
             own_faults.append(f"{connector.package}: {words}")
     for lines in faults.values():
         yield from lines
+
+
+def advise_folder(name: str) -> str:
+    """Return which folder of the current one has a connector that is not found, or an empty string."""
+    for package in sorted(Path().glob(f"*/connector_{glob.escape(name)}")):
+        return f"; add --connectors {package.parent}, which has it"
+    return ""
 
 
 def offers_anything(connector: Connector) -> bool:
@@ -139,8 +147,13 @@ def check_connector(connector: Connector, *, with_failures: bool = True) -> Iter
         return
     if with_failures:
         for module, reason in connector.failures.items():
-            yield f"{locate_failure(connector, module)}: {module} cannot be imported: {' '.join(reason.split())}"
+            place, advice = locate_failure(connector, module), advise_installation(reason)
+            yield f"{place}: {module} cannot be imported: {' '.join(reason.split())}{advice}"
     package = sys.modules.get(connector.package)
+    requires = getattr(package, "requires", None)
+    if not isinstance(requires, (dict, type(None))):
+        words = 'must map modules to how to install them: requires = {"psycopg": "python3 -m pip install psycopg"}'
+        yield f"{getattr(package, '__file__', connector.package)}: requires {words}"
     folders = [Path(place) for place in getattr(package, "__path__", ())]
     for kind, modules in connector.modules.items():
         first: dict[str, type] = {}
@@ -149,6 +162,12 @@ def check_connector(connector: Connector, *, with_failures: bool = True) -> Iter
                 yield from check_module(sys.modules[name], kind, first, folders)
     for folder in folders:
         yield from check_other_files(folder)
+
+
+def advise_installation(reason: str) -> str:
+    """Return how to install the package of an import that failed, or an empty string."""
+    match = re.search(r"No module named '((?!connector_|spiffproxy)\w+)", reason)
+    return f"; if it is a package: python3 -m pip install --target FOLDER {match[1]}" if match else ""
 
 
 def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:

@@ -103,7 +103,7 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
     spiffproxy.logger.disabled = subcommand in ("list", "check")  # they print what is wrong themselves
     if subcommand == "pack":
         return import_part("spiffproxy_pack").print_pack(proxy, words[0], out)
-    name = words[0].removeprefix("connector_") if words else ""
+    name = read_connector_name(words[0]) if words else ""
     if subcommand == "check":
         return import_part("spiffproxy_author").print_check(proxy, name, arguments.call, out)
     if subcommand == "list":
@@ -113,6 +113,13 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
         print(*explain_entry(entry), sep="\n", file=out)
         return 0
     return import_part("spiffproxy_call").print_call(proxy, words[0], words[1:], out)
+
+
+def read_connector_name(word: str) -> str:
+    """Return the name of a connector from its name, its package or folder, or the id of one of its commands."""
+    parts = word.split("/")
+    packages = [part for part in parts if part.startswith("connector_")]
+    return packages[0][len("connector_") :] if packages else parts[0]
 
 
 def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[str]) -> None:
@@ -140,9 +147,8 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
     state = import_part("spiffproxy_status").describe_state(proxy)
     names = [connector["name"] for connector in state["connectors"]]
     if name and name not in names:
-        raise ProxyError(
-            404, "not_found", f"No connector {name!r} here; {list_available(names)}{suggest_name(name, names)}"
-        )
+        advice = import_part("spiffproxy_author").advise_folder(name) or suggest_name(name, names)
+        raise ProxyError(404, "not_found", f"No connector {name!r} here; {list_available(names)}{advice}")
     connectors = [connector for connector in state["connectors"] if name in ("", connector["name"])]
     upstreams = [] if name else state["upstreams"]
     faults: list[str] = []

@@ -397,7 +397,7 @@ def test_new_writes_into_the_folder_of_the_environment(tmp_path, folder):
     ("arguments", "words"),
     [
         ("http/Fetch", "my/connector_http would hide .*connectors/connector_http. Choose another name"),
-        ("greetings/NameMissing", "what new writes uses the name NameMissing"),
+        ("greetings/Any", "what new writes uses the name Any"),
         ("greetings/Greet --connectors my/connector_a", "a connector; give the folder that it is in, my$"),
         ("greetings/Greet --connectors a --connectors b", "give --connectors once"),
     ],
@@ -424,6 +424,24 @@ def test_new_refuses_names_that_python_does_not_have(tmp_path, name):
 def test_the_nearest_name_is_proposed(command, nearest):
     error = json.loads(run_proxy("call", command).stdout)["error"]
     assert error["message"].endswith(f"; did you mean {nearest}?")
+
+
+def test_a_connector_may_be_named_in_any_way(tmp_path):
+    """By its name, its package, its folder, or the id of a command; a folder that was forgotten is proposed."""
+    run_proxy("new", "greetings/Greet", cwd=tmp_path)
+    for word in (
+        "greetings",
+        "connector_greetings",
+        "greetings/Greet",
+        "my/connector_greetings",
+        "my/connector_greetings/",
+    ):
+        ended = run_proxy("list", word, "--connectors", "my", cwd=tmp_path)
+        assert ended.stdout == "Commands (* required)\n  greetings/Greet(name*: str)\n\n"
+        assert run_proxy("check", word, "--connectors", "my", cwd=tmp_path).returncode == 0
+    for subcommand in "list", "check":
+        ended = run_proxy(subcommand, "greetings", cwd=tmp_path)
+        assert "; add --connectors my, which has it\n" in ended.stdout + ended.stderr
 
 
 def test_call_describes_a_command_whose_package_is_missing(write_connector, tmp_path):
