@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Any
 
+from spiffproxy_http.excerpts import name_type
+
 MAX_SHOWN = 100  # characters of a value in a message
 MAX_DOMAIN = 253  # RFC 1035 section 2.3.4, without the length bytes
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # with the underscore that many private names have
@@ -23,15 +25,6 @@ def show(value: Any) -> str:
         return "a list"
     text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()  # without halves of surrogate pairs
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
-
-
-def name_type(value: Any) -> str:
-    """Return what JSON calls a value that is not a string."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, (int, float)):
-        return "a number"
-    return "an object" if isinstance(value, dict) else "a list"
 
 
 def read_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
