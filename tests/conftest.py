@@ -145,6 +145,13 @@ def same_logger(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
 
+@pytest.fixture(autouse=True)
+def usual_finders(monkeypatch):
+    """Leave out the import hooks of pytest and others: with any, each proxy reads the metadata of all that is installed."""
+    usual = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]
+    monkeypatch.setattr(sys, "meta_path", usual)
+
+
 @pytest.fixture
 def imports(monkeypatch):
     """Forget the connectors that a test has imported, where it looked for them, and how it logged."""
