@@ -243,7 +243,7 @@ def make_environ(**environ):
 class _Server:
     """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
 
-    def __init__(self, *arguments, python=(sys.executable,), module=MODULE, cwd=None, **environ):
+    def __init__(self, *arguments, python=(sys.executable, "-S"), module=MODULE, cwd=None, **environ):
         self.process = subprocess.Popen(
             [*python, str(module), "--port", "0", *arguments],
             cwd=cwd,
@@ -310,7 +310,7 @@ def start_server():
 def with_code(code):
     """How to start the server where something has happened before."""
     start = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy\n{code}\n"
-    return sys.executable, "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
+    return sys.executable, "-S", "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
 
 
 def run_proxy(*arguments, module=MODULE, cwd=None, **environ):
