@@ -17,9 +17,10 @@ help: ## list the targets
 run: ## run the proxy, as python spiffproxy.py does
 	$(PYTHON) spiffproxy.py
 
-# more workers than cores: many tests wait. A file stays in one worker, which starts its PostgreSQL or moto once
+# more workers than cores: many tests wait. A file stays in one worker, which starts its PostgreSQL or moto once;
+# which files begin is in tests/conftest.py
 test: $(VENV)/test ## run the tests (TESTS=… names some)
-	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile)
+	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 test-all: ## run the tests on every Python from 3.9 up that pyenv has
 	@for python in $(PYTHONS); do $(MAKE) --no-print-directory test PYTHON=$$python || exit 1; done

@@ -47,6 +47,32 @@ def pytest_make_parametrize_id(val):
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
+# these take longest, several of them by waiting: they begin first, or the other workers would wait for them at the end
+LONGEST = [
+    f"test_{name}.py"
+    for name in (
+        "postgres",
+        "server_threads",
+        "http_connections",
+        "server",
+        "page",
+        "command_line",
+        "connectors",
+        "archives",
+        "program",
+        "fuzz",
+        "log",
+        "openapi",
+        "smtp",
+    )
+]
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 # --- what is expected ---
 
 
