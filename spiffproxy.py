@@ -12,10 +12,10 @@
 
 `python3 spiffproxy.py` serves it; `spiffproxy:app` is the same for any WSGI server.
 
-From top to bottom: errors, responses and JSON; running foreign code; settings; what a constructor takes; one connector;
-all connectors; request headers and bodies; execution; the application and its routes; the log; the built-in server; the
-command line. A section uses only what stands above it. What only some installations need is in files beside this one,
-in `connectors/spiffproxy_*`, which are imported when they are first needed.
+From top to bottom: errors, responses and JSON; running foreign code; settings; what a constructor accepts; one
+connector; all connectors; request headers and bodies; execution; the application and its routes; the log; the built-in
+server; the command line. A section uses only what stands above it. What only some installations need is in files beside
+this one, in `connectors/spiffproxy_*`, which are imported when they are first needed.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ if TYPE_CHECKING:
 
     HeaderList = list[tuple[str, str]]
 
+if sys.version_info < (3, 9):  # noqa: UP036 - else it ends with a traceback
+    sys.exit("spiffproxy needs Python 3.9 or newer")
+
 __version__ = "0.1.0"
 __all__ = ["Proxy", "app", "main"]
 
@@ -73,7 +76,7 @@ HEAD_SECONDS = 20  # for the request line and the headers (nginx: 60 s)
 BODY_SECONDS = 20  # for the body of a request …
 BODY_BYTES_PER_SECOND = 64 * 1024  # … and a second more for each of these
 RESPONSE_SECONDS = 60  # for the client to receive the response
-REST_SECONDS = 30  # for what the client still sends: to close before resets it, and the response is lost (nginx: 30 s)
+REST_SECONDS = 30  # for the client to stop sending; if the server closes first, the response is lost (nginx: 30 s)
 
 MAX_HEAD_BYTES = 64 * 1024  # the request line and the headers (nginx: 32 KiB, IIS: 16 KiB)
 MAX_HEADER_LINES = 100  # Apache: the same
@@ -81,12 +84,12 @@ CHUNK_BYTES = 64 * 1024  # received at once of a head; a response up to this siz
 BODY_CHUNK_BYTES = 1024**2  # received at once of a body
 
 MAX_CONNECTIONS = 512  # at once, each with a thread
-MAX_RUNNING_COMMANDS = 448  # what CONNECTOR_PROXY_THREADS may be; the other connections are for all other requests
+MAX_RUNNING_COMMANDS = 448  # the maximum of CONNECTOR_PROXY_THREADS; the other connections are for other requests
 BACKLOG = 1024  # connections that wait in the kernel, which drops them in a burst if it has no room (socketserver: 5)
-TURN_SECONDS = 0.003  # for a thread to handle a connection before another one accepts; see Server
-IDLE_THREAD_SECONDS = 10  # a thread that does not get to accept ends after this
-POLL_SECONDS = 0.2  # how soon the server sees that it is to stop
-STOP_SECONDS = 45  # for running calls to finish when it stops; SpiffArena does not wait longer
+TURN_SECONDS = 0.003  # for a thread to handle a connection before another thread accepts; see Server
+IDLE_THREAD_SECONDS = 10  # after this, a thread that waits to accept ends
+POLL_SECONDS = 0.2  # how often the server looks whether it must stop
+STOP_SECONDS = 45  # for running calls to finish when the server stops; SpiffArena does not wait longer
 
 SET_A_KEY = "set CONNECTOR_PROXY_API_KEY"
 NO_BODY = (204, 304)  # the statuses whose responses have no body (RFC 9110 section 6.4.1)
@@ -150,7 +153,7 @@ decode_json = json.JSONDecoder(parse_constant=refuse_constant).decode
 
 def json_type(value: Any) -> str:
     """Return what a value is in JSON, for a message; else its type in Python."""
-    names = {"NoneType": "null", "str": "a string", "int": "a number", "list": "a list", "tuple": "a list"}
+    names = {"NoneType": "null", "str": "a string", "bool": "a boolean", "int": "a number", "list": "a list"}
     return names.get(type(value).__name__, f"of type {type(value).__name__}")
 
 
@@ -170,9 +173,9 @@ def response_from_error(error: ProxyError) -> Response:
 
 @contextmanager
 def convert_exceptions(name: str, slots: threading.Semaphore | None = None) -> Iterator[None]:
-    """Run foreign code, if given in a free slot; raise ProxyError: 503 if there is none, 500 for whatever it raises."""
+    """Run foreign code, in a slot if `slots` is given; raise ProxyError: 503 if no slot is free, 500 if it raises."""
     if slots and not slots.acquire(blocking=False):
-        message = "As many commands are running as this proxy runs at once (CONNECTOR_PROXY_THREADS); try again."
+        message = "The proxy is already running its maximum number of commands (CONNECTOR_PROXY_THREADS). Try again."
         raise ProxyError(503, "too_busy", message, {"Retry-After": "1"})
     process = os.getpid()
     try:
@@ -255,7 +258,7 @@ class Settings:
 def read_string(values: Mapping[str, Any], name: str, default: str = "") -> str:
     value = values.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise SettingError(f"{name} must be text or a number, not {type(value).__name__}")
+        raise SettingError(f"{name} must be a string or a number, but is {json_type(value)}")
     return str(value).strip() or default
 
 
@@ -266,7 +269,7 @@ def read_list(values: Mapping[str, Any], name: str) -> list[str]:
 def read_integer(values: Mapping[str, Any], name: str, default: int, lowest: int, highest: int) -> int:
     text = read_string(values, name, str(default))
     if not re.fullmatch("[0-9]{1,18}", text) or not lowest <= int(text) <= highest:
-        raise SettingError(f"{name} is {text!r}; it takes a whole number from {lowest} to {highest}")
+        raise SettingError(f"{name} is {text!r}. Use a whole number from {lowest} to {highest}.")
     return int(text)
 
 
@@ -276,7 +279,7 @@ def read_choice(values: Mapping[str, Any], name: str, choices: list[str]) -> str
         values = {name: str(values[name])}
     text = read_string(values, name, choices[0]).lower()
     if text not in choices:
-        raise SettingError(f"{name} is {text!r}; it may be {' or '.join(choices)}")
+        raise SettingError(f"{name} is {text!r}. Use {' or '.join(choices)}.")
     return text
 
 
@@ -292,14 +295,14 @@ def read_api_keys(values: Mapping[str, Any]) -> list[bytes]:
             raise SettingError(f"{name}: {error}") from None
         keys += [line.strip() for line in lines if not line.strip().startswith(b"#")]
         if not any(keys[1:]):
-            raise SettingError(f"{name}: {path} holds no key; write one, or several, one a line")
+            raise SettingError(f"{name}: {path} has no key. Write one key a line.")
     return [key for key in keys if key]
 
 
 def read_secret(values: Mapping[str, Any], name: str) -> bytes:
     text = read_string(values, name)
     if name in values and not text:
-        raise SettingError(f"{name} is set but empty; give it a value, or unset it to do without")
+        raise SettingError(f"{name} is set but empty. Set a value, or unset it.")
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -312,7 +315,7 @@ def read_folders(values: Mapping[str, Any]) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-# --- What a constructor takes -------------------------------------------------------------------------------------
+# --- What a constructor accepts -------------------------------------------------------------------------------------
 
 NAMED_TYPES = (str, int, bool)  # in SpiffArena's protocol; all others are "any"
 UNION_TYPES = (typing.Union, getattr(types, "UnionType", typing.Union))
@@ -546,8 +549,9 @@ class Connector:
         entry = Entry(f"{self.name}/{cls.__name__}", cls)
         first = entries.setdefault(cls.__name__, entry)
         if first is not entry:
-            used = first.cls.__module__
-            logger.warning("%s: the one of %s is left out, the one of %s is used", entry.id, cls.__module__, used)
+            logger.warning(
+                "%s is in %s and in %s: the second is left out", entry.id, first.cls.__module__, cls.__module__
+            )
 
     @contextmanager
     def _record_failure(self, module_name: str) -> Iterator[None]:
@@ -737,32 +741,17 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
 
-def parse_header_lines(block: bytes, *, strict: bool) -> HeaderList:
-    """Return the names and values of header lines, as latin-1 (RFC 9112 section 5).
-
-    A strict reader, a server, raises ValueError for a line that is not a field line. A client reads what it can: a
-    folded line continues the one before it, control characters become blanks, other lines that are none are skipped.
-    """
+def parse_header_lines(block: bytes) -> HeaderList:
+    """Return names and values, as latin-1; raise ValueError for a line that is invalid (RFC 9112 section 5)."""
     text = block.decode("latin-1")
     if CONTROL.search(text):
-        if strict:
-            raise ValueError("a header line contains a control character")
-        text = CONTROL.sub(" ", text)
+        raise ValueError("a header line contains a control character")
     fields: HeaderList = []
-    is_field = False  # the last line that was not folded
     for number, line in enumerate(text.split("\n"), 1):
         name, colon, value = line.partition(":")
-        if not strict:
-            name = name.rstrip(" \t")
-            if line[:1] in (" ", "\t"):
-                if is_field:
-                    before, start = fields[-1]
-                    fields[-1] = (before, f"{start} {line.strip(BLANK)}".strip(BLANK))
-                continue
-        is_field = bool(colon and TOKEN.fullmatch(name))
-        if is_field:
+        if colon and TOKEN.fullmatch(name):
             fields.append((name, value.strip(BLANK)))
-        elif strict and line.strip("\r"):
+        elif line.strip("\r"):
             raise ValueError(f"header line {number} is not a name, a colon and a value")
     return fields
 
@@ -785,24 +774,24 @@ def parse_request_line(line: bytes) -> tuple[str, str, str, str]:
 def parse_request_headers(block: bytes, version: str, host: str) -> HeaderList:
     """Return names and values, with a host in the target as the one of Host; raise ProxyError, 400 or 431."""
     try:
-        fields = parse_header_lines(block.removesuffix(b"\n").removesuffix(b"\r"), strict=True)
+        fields = parse_header_lines(block.removesuffix(b"\n").removesuffix(b"\r"))
     except ValueError as error:
         raise bad_request(400, str(error)) from None
     if len(fields) > MAX_HEADER_LINES:
         raise bad_request(431)
     hosts = [value for name, value in fields if name.lower() == "host"]  # RFC 9112 section 3.2
     if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
-        raise bad_request(400, "it needs one Host header")
+        raise bad_request(400, "it must have one Host header")
     if host:
         hosts = [host]
         fields = [field for field in fields if field[0].lower() != "host"] + [("Host", host)]
     if hosts and not HOST.fullmatch(hosts[0]):
-        raise bad_request(400, "the Host header is not a host, perhaps with a port")
+        raise bad_request(400, "the Host header must be a host, with or without a port")
     return fields
 
 
 def bad_request(status: int, reason: str = "") -> ProxyError:
-    return ProxyError(status, "bad_request", f"This is no request: {reason or REASONS[status]}")
+    return ProxyError(status, "bad_request", f"The request is invalid: {reason or REASONS[status]}")
 
 
 def add_headers(environ: WSGIEnvironment, fields: Iterable[tuple[str, str]]) -> None:
@@ -834,11 +823,12 @@ def read_json(environ: WSGIEnvironment, limit: int) -> dict[str, Any]:
     """
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type != JSON:  # which a page in a browser cannot send to another site without asking (CORS)
-        message = f"The content type is {media_type!r}; send the parameters as a JSON object, as Content-Type: {JSON}"
+        found = repr(media_type) if media_type else "missing"
+        message = f"The content type is {found}; send the parameters as a JSON object, as Content-Type: {JSON}"
         raise ProxyError(415, "unsupported_media_type", message)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if coding not in ("", "identity"):
-        message = f"The body has the Content-Encoding {coding[:40]!r}; send it as it is, without one"
+        message = f"The request body has the Content-Encoding {coding[:40]!r}. Send it without a Content-Encoding."
         raise ProxyError(415, "unsupported_media_type", message)
     body = read_body(environ["wsgi.input"], read_length(environ, limit), limit)
     parameters = parse_json(body) if body else {}
@@ -855,11 +845,11 @@ def read_length(environ: WSGIEnvironment, limit: int) -> int | None:
         if environ.get("wsgi.input_terminated"):
             return None
         if length:  # which of the two ends the body? (RFC 9112 section 6.3)
-            message = "The request has a Content-Length and a Transfer-Encoding; send the Content-Length alone"
+            message = "The request has a Content-Length and a Transfer-Encoding. Send only the Content-Length."
             raise ProxyError(400, "invalid_content_length", message)
-        raise ProxyError(411, "length_required", "Send a Content-Length, and no Transfer-Encoding")
+        raise ProxyError(411, "length_required", "Send a Content-Length, and no Transfer-Encoding.")
     if not re.fullmatch("[0-9]+", length):
-        message = f"The Content-Length is {length[:100]!r}, which is no plain number"
+        message = f"The Content-Length is {length[:100]!r}. It must be a number of bytes."
         raise ProxyError(400, "invalid_content_length", message)
     if len(length.lstrip("0")) > 18 or int(length) > limit:
         raise request_too_large(limit)
@@ -867,7 +857,7 @@ def read_length(environ: WSGIEnvironment, limit: int) -> int | None:
 
 
 def request_too_large(limit: int) -> ProxyError:
-    message = f"The body has more than {limit} bytes, which is as much as CONNECTOR_PROXY_MAX_REQUEST_BYTES allows"
+    message = f"The request body is larger than {limit} bytes (CONNECTOR_PROXY_MAX_REQUEST_BYTES)."
     return ProxyError(413, "request_too_large", message)
 
 
@@ -879,13 +869,15 @@ def read_body(stream: Any, length: int | None, limit: int) -> bytes:
             parts.append(part)
             wanted -= len(part)
     except (TimeoutError, socket.timeout):  # two classes on 3.9
-        raise ProxyError(408, "request_timeout", "The body did not arrive in time; send it again") from None
-    except Exception as error:  # each server has its own for a client that is gone or sends nonsense
-        raise ProxyError(400, "incomplete_request", f"The body cannot be read: {type(error).__name__}") from None
+        raise ProxyError(408, "request_timeout", "The request body did not arrive in time. Send it again.") from None
+    except Exception as error:  # each server has its own class for a client that disconnected or sent nonsense
+        raise ProxyError(
+            400, "incomplete_request", f"The request body cannot be read: {type(error).__name__}"
+        ) from None
     if length is None and not wanted:
         raise request_too_large(limit)
     if length is not None and wanted:
-        raise ProxyError(400, "incomplete_request", f"The body ends after {length - wanted} of {length} bytes")
+        raise ProxyError(400, "incomplete_request", f"The request body ends after {length - wanted} of {length} bytes.")
     return b"".join(parts)
 
 
@@ -901,7 +893,7 @@ def parse_json(body: bytes) -> Any:
         reason = "a number must be finite, and have no more than 4300 digits"
     except RecursionError:
         reason = "it is nested too deeply"
-    raise ProxyError(400, "invalid_json", f"The body is not JSON: {reason}")
+    raise ProxyError(400, "invalid_json", f"The body is not valid JSON: {reason}")
 
 
 # --- Execution ----------------------------------------------------------------------------------------------------
@@ -969,7 +961,7 @@ def check_result(name: str, result: Any) -> Iterator[None]:
 
 
 def response_from_result(result: Any, *, asynchronous: bool) -> Response:
-    """Raise TypeError, ValueError or RecursionError for a result that the protocol does not have."""
+    """Raise TypeError, ValueError or RecursionError for a result that is invalid in SpiffArena's protocol."""
     if not isinstance(result, Mapping):
         raise TypeError(f"it must be an object with response, or command_response, but is {json_type(result)}")
     # 202 promises SpiffArena that the callback URL will be called
@@ -1007,7 +999,7 @@ def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[st
     """Return the mapping `given` with the defaults of the keys that it leaves out or has as null."""
     given = {} if given is None else given
     if not isinstance(given, Mapping):
-        raise TypeError(f"its {name} must be an object, but is {json_type(given)}")
+        raise TypeError(f"its {name} must be an object with {' and '.join(defaults)}, but is {json_type(given)}")
     missing = {key: default for key, default in defaults.items() if given.get(key) is None}
     return {**given, **missing}
 
@@ -1015,8 +1007,9 @@ def with_defaults(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[st
 def response_from_version_1(result: Mapping[str, Any]) -> Response:
     # 1. the body
     if "response" not in result:
-        names = ", ".join(str(name) for name in result)
-        raise ValueError(f"it has no 'response' (nor a command_response_version of 2), only: {names}")
+        names = ", ".join(str(name) for name in result) or "nothing"
+        advice = 'Add "command_response_version": 2, and the body in "command_response".'
+        raise ValueError(f"it has no 'response' and no command_response_version, only: {names}. {advice}")
     body = encode_response(result["response"])
     # 2. the status
     result = with_defaults("result", result, {"status": 200, "mimetype": JSON})
@@ -1024,13 +1017,13 @@ def response_from_version_1(result: Mapping[str, Any]) -> Response:
     if isinstance(status, str) and re.fullmatch("[0-9]{3}", status.strip()):
         status = int(status)
     if not isinstance(status, int) or not 200 <= status <= 599:
-        raise ValueError(f"its status is {status!r}, and not within 200 to 599")
+        raise ValueError(f"its status is {status!r}. Use a number from 200 to 599.")
     status = int(status)  # it may be a member of an enumeration
     if status == 202:  # SpiffArena would wait for a callback that nobody was asked to make
         status = 200
     # 3. the content type
     if not isinstance(mimetype, str) or not re.fullmatch("[ -~]+", mimetype):
-        raise ValueError(f"its mimetype is {mimetype!r}")
+        raise ValueError(f"its mimetype is {mimetype!r}. Use one such as application/json.")
     mimetype = str.__str__(mimetype)  # it may be a member of an enumeration
     if mimetype.lower().startswith("text/") and "charset" not in mimetype.lower():
         mimetype += "; charset=utf-8"  # SpiffArena would read latin-1
@@ -1161,9 +1154,10 @@ class Proxy:
         is_public = route.handler == "suggest" and self.settings.typeahead_public
         if route.guarded and not is_public and not self.has_valid_key(environ):
             challenge = {"WWW-Authenticate": 'ApiKey header="Spiff-Connector-Proxy-Api-Key"'}
-            return Response(401, encode_json({"error": "Unauthorized"}), headers=challenge)
+            reason = "wrong_key" if "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY" in environ else "no_key"  # for the log alone
+            return Response(401, encode_json({"error": "Unauthorized"}), headers=challenge, error_code=reason)
         if method not in route.methods:
-            message = f"This path takes {allow['Allow']}, not {method[:20]}"
+            message = f"This path accepts {allow['Allow']}, but not {method[:20]}."
             raise ProxyError(405, "method_not_allowed", message, allow)
         if self.upstreams and (response := self.upstreams.dispatch(environ, route, names)):
             return response
@@ -1362,6 +1356,8 @@ class Connection:
             if not part:
                 return b""
             head += part
+            if head.startswith(b"\x16\x03"):  # a TLS record (RFC 8446 section 5.1)
+                raise bad_request(400, "it is TLS, and this port expects http://")
             if head.startswith(b"\r\n"):  # an empty line may come first (RFC 9112 section 2.2)
                 del head[:2]
 
@@ -1660,7 +1656,7 @@ def serve(proxy: Proxy, log_request: Callable[[dict[str, Any]], None]) -> int:
         threading.Thread(target=target, daemon=True).start()
     first = os.read(signals, 1)
     threading.Thread(target=force_exit, args=(signals, first), daemon=True).start()  # first: the log may be stuck
-    logger.info("stopping: running calls finish, within %s s; another signal stops at once", STOP_SECONDS)
+    logger.info("stopping: running calls finish, within %s s; a signal after a second stops at once", STOP_SECONDS)
     server.drain()
     logger.info("stopped")
     return 0
@@ -1675,7 +1671,9 @@ def force_exit(signals: int, first: bytes) -> None:
     while select.select([signals], [], [], max(started + STOP_SECONDS - time.monotonic(), 0))[0]:
         if os.read(signals, 1) != first or time.monotonic() > started + 1:
             break
-    message = threading.Thread(target=logger.warning, args=("stopped before everything was done",), daemon=True)
+    message = threading.Thread(
+        target=logger.warning, args=("stopped before all running calls had finished",), daemon=True
+    )
     with suppress(RuntimeError):  # from 3.12 on, no thread starts while the interpreter ends
         message.start()
         message.join(1)  # the log may be stuck

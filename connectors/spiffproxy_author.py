@@ -1,4 +1,4 @@
-"""`check` finds what is wrong with a connector, for its author. Imported by this subcommand of the command line."""
+"""The subcommand `check`: find what is wrong with a connector. The command line imports this file for it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 SIGNATURE = "execute(self, config, task_data)"
-# what a person sees, of what is counted
+# the singular of each kind, for people
 NOUNS = {"commands": "command", "auths": "authentication", "typeaheads": "typeahead"}
 
 
 def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) -> int:
-    """Print what is wrong with a connector, or with all if `name` is empty, a line each; return the exit status.
+    """Print a line for each fault of a connector, or of all if `name` is empty; return the exit status.
 
-    `call` is the id of a command and its parameters: its result is checked, too.
+    `call` is the id of a command, and the parameters to call it with: the result is checked, too.
     """
     faults = list(find_faults(proxy, name))
     checked = [connector for connector in proxy.connectors if name in ("", connector.name)]
@@ -62,9 +62,9 @@ def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) ->
 
 
 def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Iterator[str]:
-    """Yield what is wrong with a connector, or with all: file, line, what is wrong, what to write.
+    """Yield a line for each fault of a connector, or of all: file, line, what is wrong, what to write.
 
-    `with_failures` says whether that includes modules that cannot be imported.
+    If `with_failures` is false, modules that cannot be imported are left out.
     """
     pattern = f"connector_{name or '*'}"
     folders = []
@@ -104,12 +104,12 @@ def check_folders(folders: Iterable[Path]) -> Iterator[str]:
         for package in [folder, *subpackages]:
             file = package / "__init__.py"
             if not file.is_file():
-                yield f"{file}: is missing, so that Python does not take the folder for a package; add it, empty"
+                yield f"{file}: is missing, so the folder is not a package; create it as an empty file"
         if not subpackages:
             yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
         other = first.setdefault(folder.name, folder)
         if other is not folder and (folder / "__init__.py").is_file():
-            yield f"{folder}: is hidden by {other}, which is found before it; rename one, unless that is intended"
+            yield f"{folder}: is hidden by {other}, which is found first; rename one of them, unless this is intended"
 
 
 def check_connector(connector: Connector, *, with_failures: bool = True) -> Iterator[str]:
@@ -133,7 +133,7 @@ def check_connector(connector: Connector, *, with_failures: bool = True) -> Iter
 
 
 def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Iterator[str]:
-    """Yield what is wrong with a module; `first` has the classes of the connector that are listed, by name."""
+    """Yield what is wrong with a module; `first` maps names to the classes that are listed."""
     file = Path(module.__file__ or "")
     for cls in find_classes(module):
         yield from check_class(cls, kind, first, file)
@@ -154,7 +154,7 @@ def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Itera
 
 
 def parse_file(file: Path) -> ast.Module:
-    """Return the syntax tree of a file; an empty one if there is no source, or a wrong one."""
+    """Return the syntax tree of a file; an empty tree if the file cannot be read or parsed."""
     try:
         return ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -162,7 +162,7 @@ def parse_file(file: Path) -> ast.Module:
 
 
 def check_other_files(folder: Path) -> Iterator[str]:
-    """Yield the commands in files that nobody imports, because they are not directly in one of the three folders."""
+    """Yield the commands in files that the proxy does not import: they are not directly in one of the three folders."""
     imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in sorted(folder.rglob("*.py")):
         place = file.relative_to(folder)
@@ -177,7 +177,7 @@ def check_other_files(folder: Path) -> Iterator[str]:
 
 
 def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Iterator[str]:
-    """Yield what is wrong with a class; `first` has the classes of the connector that are listed, by name."""
+    """Yield what is wrong with a class; `first` maps names to the classes that are listed."""
     name = cls.__name__
     method = KINDS[kind]
     if callable(getattr(cls, method, None)):
@@ -194,9 +194,9 @@ def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Ite
             yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
     elif kind == "commands" and callable(getattr(cls, "run", None)):
         line = find_line(cls, "run", file)
-        yield f"{line}: {name} has run, but what is called is {SIGNATURE}; rename it"
+        yield f"{line}: {name} has run, but the proxy calls {SIGNATURE}; rename it"
     elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is not meant to be listed
-        words = f"has no {method}, and is not listed; add it, or begin the name with _"
+        words = f"has no {method}, so it is not listed; add {method}, or begin the name with _"
         yield f"{find_line(cls, name, file)}: {name} {words}"
 
 
@@ -230,9 +230,9 @@ def check_constructor(cls: type, file: Path) -> Iterator[str]:
         reasons = unresolved_reasons(parameter.annotation, cls)
         faults = [f"the annotation of {name} cannot be resolved: {reason}" for reason in reasons]
         if name.startswith("spiff__"):
-            faults.append(f"{name} never arrives, because names with spiff__ are SpiffArena's own; rename it")
+            faults.append(f"{name} never arrives, because names with spiff__ in front are SpiffArena's own; rename it")
         if isinstance(parameter.default, (list, dict, set)):
-            faults.append(f"all calls share the default of {name}; write None, and make a new one in execute")
+            faults.append(f"all calls share the default of {name}; write None, and create the value in execute")
         for fault in faults:
             yield f"{find_line(cls, name, file)}: {fault}"
 
@@ -259,11 +259,11 @@ def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
 
 
 def find_line(cls: type, name: str, file: Path) -> str:
-    """Return the file and line at which a class, or one that it inherits from, defines a name; else `file`."""
+    """Return the file and line at which a class or one of its base classes defines a name; else `file`."""
     for base in cls.__mro__:
         with suppress(OSError, TypeError, SyntaxError):  # there is no source
             lines, start = inspect.getsourcelines(base)
-            for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # it may stand in an `if`
+            for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # the class may be inside an `if`
                 if name in defined_names(node):
                     return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]
     return str(file)
@@ -276,7 +276,7 @@ def defined_names(node: ast.AST) -> list[Any]:
 
 
 def locate_failure(connector: Connector, module: str) -> str:
-    """Return the file and line at which an import failed: the last one of the connector itself."""
+    """Return the file and line at which an import failed: the last of them in the connector's own files."""
     failure = connector.tracebacks[module]
     if getattr(failure, "lineno", None):  # a SyntaxError
         return f"{failure.filename}:{failure.lineno}"

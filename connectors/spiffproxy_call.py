@@ -1,6 +1,6 @@
-"""`call` executes a command and prints its result, as SpiffArena would get it.
+"""The subcommand `call`: execute a command and print its result, as SpiffArena would get it.
 
-Imported by this subcommand of the command line, and by `check --call`.
+The command line imports this file for it, and `check --call` does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> int:
     """Execute a command with the parameters in `words`, print its result, and its status on stderr.
 
-    Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` for a word that is no parameter.
+    Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` if a word is not a parameter.
     """
     body = parse_parameters(words)
     try:
@@ -43,36 +43,40 @@ def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> 
     with suppress(ValueError):  # a version 1 result may be anything
         value = json.loads(text)
         text = json.dumps(value, indent=2)
-    print(f"HTTP status {response.status} {REASONS.get(response.status, '')}".rstrip(), file=sys.stderr)
+    inner = describe_error(value)
+    print(f"HTTP status {response.status} {REASONS.get(response.status, '')}{inner}".rstrip(), file=sys.stderr)
     print(text, file=out)
-    return 1 if response.status >= 300 or contains_error(value) else 0
+    return 1 if response.status >= 300 or inner else 0
 
 
 def call(proxy: Proxy, command_id: str, body: dict[str, Any]) -> Response:
-    """Execute a command; `body` is that of a service task's call. Raises `ProxyError`."""
+    """Execute a command; `body` is the request body that a service task would send. Raises `ProxyError`."""
     command = proxy.connectors.load_entry("commands", command_id)
     return execute(command, body, proxy.settings.config, proxy.slots)
 
 
-def contains_error(value: Any) -> bool:
-    """Return whether SpiffArena, or a person who looks at a version 1 result, would see an error in it."""
+def describe_error(value: Any) -> str:
+    """Return the error that SpiffArena, or a person who looks at a version 1 result, would see in it, or ""."""
     if not isinstance(value, dict):
-        return False
-    response = value.get("command_response")
+        return ""
+    response, error = value.get("command_response"), value.get("error")
     status = response.get("http_status") if isinstance(response, dict) else None
-    return bool(value.get("error")) or (isinstance(status, int) and status >= 300)
+    if error:
+        code = error.get("error_code") if isinstance(error, dict) else "in the body"
+        return f", error {code}" + (f", http_status {status}" if status else "")
+    return f", http_status {status}" if isinstance(status, int) and status >= 300 else ""
 
 
 def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
     """Return the parameters that are written as `name=TEXT`, `name:=JSON`, or either with `@FILE` or `@-` for stdin.
 
-    One line end at the end of a file belongs to the file, not to the text. Raises `SettingError`.
+    One line ending at the end of a file is removed. Raises `SettingError`.
     """
     parameters: dict[str, Any] = {}
     for word in words:
         match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
         if not match:
-            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for what is not a string.")
+            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for any other value.")
         name, sign, text = match.groups()
         if name in parameters:
             raise SettingError(f"The parameter {name} is given twice.")
@@ -84,7 +88,7 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
 
 
 def read_file(name: str, path: str) -> str:
-    """Return the text of a file, or of stdin if the path is `-`."""
+    """Return the content of a file, or of stdin if the path is `-`."""
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         text = data.decode()

@@ -1,6 +1,6 @@
 """The subcommands of the command line: `list` is here; `call`, `check`, `new` and `pack` have files of their own.
 
-Imported by the command line for every subcommand but `serve`.
+The command line imports this file for every subcommand except `serve`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Options, which override the environment (CONNECTOR_PROXY_HOST and so on):
   --config FILE         a Python file; commands see its upper-case names
   --host ADDRESS        serve: the address to listen on, 127.0.0.1 unless set
   --port NUMBER         serve: the port, 7004 unless set; 0 lets the system choose
-  --threads NUMBER      serve: how many commands may run at once, 64 unless set
+  --threads NUMBER      serve: the maximum number of commands that run at once, 64 unless set
   --certfile FILE       serve: the certificate chain for HTTPS, in PEM format
   --keyfile FILE        serve: the key of the certificate, if it is in another file
   --log-format FORMAT   serve: text, or json for one object a line; text unless set
@@ -82,7 +82,7 @@ SUBCOMMANDS = {
 
 
 def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], out: TextIO) -> int:
-    """Run what the arguments ask for, print it to `out`, and return the exit status.
+    """Run a subcommand, print its output to `out`, and return the exit status.
 
     Raises `SettingError` for a wrong argument, or `ProxyError`.
     """
@@ -91,7 +91,7 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
         print(HELP, end="", file=out)
         return 0
     check_arguments(arguments, subcommand, words)
-    if subcommand == "new":  # it makes the folder of --connectors
+    if subcommand == "new":  # it creates the folder of --connectors
         return import_part("spiffproxy_new").print_new(words[0], arguments.CONNECTOR_PROXY_CONNECTORS, out)
     proxy = Proxy(environ)
     start_log(proxy.settings.log_format)
@@ -111,7 +111,7 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
 
 
 def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[str]) -> None:
-    """Raise SettingError if the subcommand is unknown, or does not have these options or so many arguments."""
+    """Raise SettingError if the subcommand is unknown, or does not accept these options or this number of arguments."""
     if subcommand not in SUBCOMMANDS:
         message = f"{subcommand!r} is not a subcommand; {list_available(SUBCOMMANDS)}"
         raise SettingError(message + suggest_name(subcommand, SUBCOMMANDS))
@@ -129,7 +129,7 @@ def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[
 
 
 def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: TextIO) -> int:
-    """Print what the connectors offer and what is wrong with them, or with one; return 1 if anything is broken."""
+    """Print what one or all connectors offer, and what is wrong with them; return 1 if anything is broken."""
     if arguments.verbose:
         import_part("spiffproxy_describe")  # if it is missing, nothing else is printed
     state = import_part("spiffproxy_status").describe_state(proxy)
@@ -179,7 +179,7 @@ def describe_failures(connector: dict[str, Any]) -> list[str]:
 
 
 def fit(line: str, width: int) -> str:
-    """Break a line that is longer than the terminal is wide, and indent what follows."""
+    """Wrap a line to the width of the terminal, and indent its continuation lines."""
     if len(line) < width:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -191,7 +191,7 @@ def summarize_entries(entries: list[Entry]) -> list[str]:
 
 
 def explain_entries(entries: list[Entry]) -> list[str]:
-    """Return all that is known of entries, as lines; errors that all of a connector share stand once, after them."""
+    """Return lines that describe entries in full. Errors that all entries of a connector share follow them once."""
     connectors: dict[str, list[Entry]] = {}
     for entry in entries:
         connectors.setdefault(entry.id.partition("/")[0], []).append(entry)
@@ -207,7 +207,7 @@ def explain_entries(entries: list[Entry]) -> list[str]:
 
 
 def find_shared_errors(declared: list[dict[str, str]]) -> dict[str, str]:
-    """Return the errors that all commands have which declare any."""
+    """Return the errors that are the same in every command that declares errors."""
     first, *others = [errors for errors in declared if errors] or [{}]
     if not others:
         return {}
@@ -215,7 +215,7 @@ def find_shared_errors(declared: list[dict[str, str]]) -> dict[str, str]:
 
 
 def explain_entry(entry: Entry, shared_errors: Collection[str] = ()) -> list[str]:
-    """Return all that is known of an entry, as lines, without the errors in `shared_errors`."""
+    """Return lines that describe an entry in full, without the errors in `shared_errors`."""
     described = describe_entry(entry)
     lines = described.get("description", "").splitlines()
     lines += ["deprecated"] * ("deprecated" in described) + ["parameters"] * bool(described["parameters"])

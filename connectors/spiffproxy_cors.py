@@ -1,4 +1,4 @@
-"""CORS: pages of other origins that may call the proxy. Imported when CONNECTOR_PROXY_CORS_ORIGINS is set."""
+"""CORS: pages of other origins can call the proxy. Imported when CONNECTOR_PROXY_CORS_ORIGINS is set."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def read_origins(values: Mapping[str, Any]) -> set[str]:
     origins = read_list(values, name)
     for origin in origins:
         if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#*]+", origin, re.IGNORECASE):
-            raise SettingError(f"{name}: {origin!r} is no origin; write https://host or https://host:port, or *")
+            raise SettingError(f"{name}: {origin!r} is not an origin; write https://host or https://host:port, or *")
     # browsers leave out the port of the scheme (RFC 6454 section 6.2)
     return {re.sub("^(https(?=.*:443$)|http(?=.*:80$))(.*):[0-9]+$", r"\1\2", origin.lower()) for origin in origins}
 
 
 def cors_headers(listed: set[str], environ: WSGIEnvironment, response: Response) -> HeaderList:
-    """Return what lets pages of the listed origins read a response below `/v1/`, and caches keep it from others."""
+    """Return the headers with which pages of the listed origins can read a response below `/v1/`, and others cannot."""
     if not environ.get("PATH_INFO", "").lstrip("/").startswith("v1/"):
         return []
     headers = [("Vary", "Origin")]

@@ -1,6 +1,6 @@
-"""What `/v1/commands` tells beyond SpiffArena's protocol: docstrings, defaults, JSON Schemas and errors.
+"""What `/v1/commands` lists beyond SpiffArena's protocol: docstrings, defaults, JSON Schemas and errors.
 
-Imported when a list is made. Without this file, a list has the fields of the protocol.
+Imported when a list is made. Without this file, a list has only the fields of the protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from spiffproxy import Entry, Parameter, decode_json, encode_json
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
-    """Return what is listed of an entry: the fields of the protocol, and after them those that have something to tell.
+    """Return what is listed of an entry: the fields of the protocol, then further fields if they have a value.
 
     A parameter may have `description`, `default`, `schema` (JSON Schema 2020-12) and `secret`; the entry may have
     `description`, `deprecated` and `errors`, which maps error codes to their meaning.
@@ -74,11 +74,11 @@ def contains_secret(value: Any) -> bool:
 # --- Docstrings ---------------------------------------------------------------------------------------------------
 
 PARAMETER_WORDS = {
-    *("param", "parameter", "arg", "argument", "key", "keyword"),  # Sphinx, of one
+    *("param", "parameter", "arg", "argument", "key", "keyword"),  # Sphinx: one parameter each
     *("parameters", "other parameters", "args", "arguments", "keyword args", "keyword arguments", "attributes"),
 }
 ERROR_WORDS = {"raises", "raise", "except", "exception"}
-WORDS = PARAMETER_WORDS | ERROR_WORDS | {"type", "returns", "return", "rtype", "yields"}  # which are not told
+WORDS = PARAMETER_WORDS | ERROR_WORDS | {"type", "returns", "return", "rtype", "yields"}  # the last five are not listed
 
 
 class Docstrings:
@@ -98,14 +98,14 @@ class Docstrings:
         for base in cls.__mro__[:-1]:
             for source in (base, vars(base).get("__init__"), vars(base).get("execute")):
                 text = getattr(source, "__doc__", None) if source else None
-                if not isinstance(text, str) or text.startswith(f"{base.__name__}("):  # a dataclass makes its own
+                if not isinstance(text, str) or text.startswith(f"{base.__name__}("):  # which @dataclass has written
                     continue
                 prose = self._read_one(text)
                 if base is cls and source is not vars(base).get("execute"):
                     self.prose = self.prose or prose
 
     def _read_one(self, text: str) -> str:
-        """Record what a docstring tells, in the style of Sphinx, Google or NumPy, and return its other paragraphs."""
+        """Record parameters and errors in the style of Sphinx, Google or NumPy; return the other paragraphs."""
         text = inspect.cleandoc(text).replace(".. deprecated::", "Deprecated:")
         prose = []
         for block in split_blocks(text):

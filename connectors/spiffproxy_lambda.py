@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from spiffproxy import HeaderList
 
-# of a response, encoded as JSON
+# AWS's limit for a response, encoded as JSON
 MAX_RESPONSE_BYTES = 6 * 1024**2
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answer an event of a function URL, an HTTP API, a REST API, a load balancer or VPC Lattice.
+    """Respond to an event of a function URL, an HTTP API, a REST API, a load balancer or VPC Lattice.
 
-    An event without a method is answered as a GET: `{"rawPath": "/"}` of a test, or the event of a timer that keeps the
-    function warm. Returns what the service makes an HTTP response of.
+    An event without a method is a GET: `{"rawPath": "/"}` of a test, or the event of a timer that keeps the function
+    warm. Returns an object from which the service makes the HTTP response.
     """
     event = event if isinstance(event, dict) else {}
     try:
@@ -41,9 +41,9 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         )
     status, headers, body = spiffproxy.app.respond(environ)
     result = result_from_response(event, status, headers, body)
-    # encoding as JSON makes up to six bytes of one
+    # one byte may become six in JSON
     if len(body) > MAX_RESPONSE_BYTES // 6 and len(json.dumps(result)) > MAX_RESPONSE_BYTES:
-        message = f"The answer has {len(body)} bytes, and AWS Lambda lets no more than 6 MB pass, as it encodes them"
+        message = f"The response has {len(body)} bytes, and is larger than the 6 MB of JSON that AWS Lambda allows"
         return result_from_error(event, ProxyError(413, "response_too_large", message))
     return result
 
@@ -75,7 +75,7 @@ def environ_from_event(event: Mapping[str, Any]) -> WSGIEnvironment:
 
 
 def wsgi_string(text: str) -> str:
-    """Return a string as PEP 3333 wants it: each of its bytes is a character."""
+    """Return a string as PEP 3333 requires it: each of its bytes is a character."""
     return text.encode().decode("latin-1")
 
 
@@ -108,7 +108,7 @@ def body_from_event(event: Mapping[str, Any]) -> bytes:
 
 
 class EventRequest(NamedTuple):
-    """SCRIPT_NAME and PATH_INFO are as PEP 3333 wants them; the query is percent-encoded, or has raw UTF-8."""
+    """SCRIPT_NAME and PATH_INFO are as PEP 3333 requires them; the query is percent-encoded, or has raw UTF-8."""
 
     method: str
     script_name: str
@@ -117,7 +117,7 @@ class EventRequest(NamedTuple):
 
 
 def read_request(event: Mapping[str, Any]) -> EventRequest:
-    """Recognise the kind of the event; raise ProxyError, 400, if it has a method and is of no kind that is known."""
+    """Recognise the kind of the event; raise ProxyError, 400, if it has a method but its kind is unknown."""
     context = event.get("requestContext") or {}
     if context.get("http"):
         return read_http_api_2(event, context)
@@ -133,7 +133,7 @@ def read_request(event: Mapping[str, Any]) -> EventRequest:
         return read_rest_api(event, context)
     if has_method(event):
         message = "The event has a method, but it is not an event of a function URL, an HTTP API, a REST API (with the "
-        message += "Lambda proxy integration), a load balancer or VPC Lattice. Call the function by one of them"
+        message += "Lambda proxy integration), a load balancer or VPC Lattice. Call the function through one of them"
         raise ProxyError(400, "bad_request", message)
     return EventRequest("GET", "", decode_path(event.get("rawPath") or event.get("path")), read_query(event))
 
@@ -141,7 +141,7 @@ def read_request(event: Mapping[str, Any]) -> EventRequest:
 def has_method(event: Mapping[str, Any]) -> bool:
     """Return whether an event of an unknown kind is that of an HTTP request.
 
-    A REST API without the proxy integration has  {"context": {"http-method": "POST"}}  by the template of AWS.
+    With the template of AWS, a REST API without the proxy integration sends  {"context": {"http-method": "POST"}}.
     """
     places = [event, *(event.get(name) for name in ("context", "http", "request", "requestContext"))]
     names = ("method", "httpMethod", "http-method", "http_method", "requestMethod")
@@ -173,7 +173,7 @@ def read_http_api_1(event: Mapping[str, Any], context: Mapping[str, Any]) -> Eve
 def split_http_api_path(
     event: Mapping[str, Any], context: Mapping[str, Any], route: str, path: str | None
 ) -> tuple[str, str]:
-    """Return SCRIPT_NAME and PATH_INFO. With the route `$default`, only the stage is known to stand before the path."""
+    """Return SCRIPT_NAME and PATH_INFO. With the route `$default`, only the stage can be before the path."""
     whole = decode_path(path)
     stage = f"/{context.get('stage') or '$default'}"
     split = split_path(whole, expand_route(event, route))
@@ -216,7 +216,7 @@ def read_lattice_2(event: Mapping[str, Any]) -> EventRequest:
 
 
 def split_lattice_path(path: str, parameters: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Return path and query. A query in the path is as the client sent it, so it is used if it is there."""
+    """Return path and query. A query in the path is used if there is one, because it is as the client sent it."""
     path, _, query = path.partition("?")
     return path, query or urlencode(query_pairs(parameters))
 
@@ -247,7 +247,7 @@ def expand_route(event: Mapping[str, Any], route: str) -> str:
 
 
 def split_path(path: str, end: str) -> tuple[str, str] | None:
-    """Split a path before its end; return None if it does not end so. The parameter `proxy` has no slash at its end."""
+    """Split a path before `end`; return None if it does not end so. AWS removes a last slash from `proxy`."""
     stripped, end_stripped = path.rstrip("/"), end.rstrip("/")
     if not end or not stripped.endswith(end_stripped):
         return None
@@ -259,7 +259,7 @@ def split_path(path: str, end: str) -> tuple[str, str] | None:
 
 
 def result_from_response(event: Mapping[str, Any], status: str, headers: HeaderList, body: bytes) -> dict[str, Any]:
-    """Return the response in the format of the event; base64 only for what is not UTF-8."""
+    """Return the response in the format of the event; the body is base64 only if it is not UTF-8."""
     try:
         text, is_base64 = body.decode(), False
     except UnicodeDecodeError:

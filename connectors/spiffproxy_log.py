@@ -1,6 +1,6 @@
-"""The log: whole lines, as text or JSON, whatever connectors do with `logging`, and however full the pipe is.
+"""The log: whole lines, as text or JSON, even if a connector configures `logging`, or the pipe is full.
 
-Without this file the proxy logs with what `logging` has.
+Without this file the proxy logs with `logging` alone.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any, Callable
 import spiffproxy
 from spiffproxy import quote_fields
 
-MAX_LINE = 8 * 1024  # characters that are kept until the line ends
+MAX_LINE = 8 * 1024  # characters of a line that has not ended; a longer line is split
 
 
 def start(log_format: str) -> Callable[[dict[str, Any]], None]:
-    """Log to stderr, the proxy's own lines with a logger that no connector reaches when it configures `logging`.
+    """Log to stderr. The proxy's own lines have a logger that connectors do not reach when they configure `logging`.
 
-    Returns the function that logs a request of the built-in server. With "json", what is printed is logged, too.
+    Returns the function that logs a request of the built-in server. With "json", printed lines are logged, too.
     """
     handler = LineHandler(log_format)
     handler.setFormatter(logging.Formatter())  # the message, and the traceback of an exception
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     logger = logging.Logger("spiffproxy", logging.INFO)
-    logger.manager = logging.Manager(logger)  # type: ignore[arg-type] # where logging.disable() would be noted
+    logger.manager = logging.Manager(logger)  # type: ignore[arg-type] # logging.disable() changes the usual manager
     logger.addHandler(handler)
     spiffproxy.logger = logger
     if log_format == "json":
@@ -66,11 +66,11 @@ def write_line(log_format: str, time_of_line: float, level: str, message: str, f
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_of_line))
         line = f"{when},{milliseconds:03} {level} {message}"
     data = f"{line}\n".encode("utf-8", "backslashreplace")
-    with write_lock, suppress(OSError):  # nobody reads it any more
+    with write_lock, suppress(OSError):  # the reader has closed the pipe
         while data:
             try:
                 data = data[os.write(2, data) :]
-            except BlockingIOError:  # somebody has made it non-blocking, and it is full
+            except BlockingIOError:  # stderr was made non-blocking, and is full
                 select.select([], [2], [])
 
 
@@ -78,7 +78,7 @@ write_lock = threading.Lock()
 
 
 def renew_lock() -> None:
-    """Have a lock of its own in a process that a command forks: a thread that is not there may hold the other."""
+    """Create the lock again in a process that a command forks: a thread of the parent may hold the old one."""
     global write_lock
     write_lock = threading.Lock()
 
@@ -87,7 +87,7 @@ os.register_at_fork(after_in_child=renew_lock)
 
 
 class LineStream(io.TextIOBase):
-    """A text stream whose lines become lines of the log. Each thread has a line of its own that is not ended yet."""
+    """A text stream whose lines become lines of the log. Each thread has its own unfinished line."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -117,7 +117,7 @@ class LineStream(io.TextIOBase):
 
 
 class LineBuffer(io.RawIOBase):
-    """What takes the bytes of a `LineStream`, in UTF-8."""
+    """The `buffer` of a `LineStream`, which accepts bytes in UTF-8."""
 
     def __init__(self, stream: LineStream) -> None:
         self._stream = stream

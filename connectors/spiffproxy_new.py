@@ -1,4 +1,4 @@
-"""`new` writes a connector with one command and its test. Imported by this subcommand of the command line."""
+"""The subcommand `new`: write a connector with one command and its test. The command line imports this file for it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class Test{command}(unittest.TestCase):
 
 
 def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
-    """Write `connector_NAME` into the folder of --connectors, or into `my`, and print the commands to go on with.
+    """Write `connector_NAME` into the folder of --connectors, or into `my`, and print the next commands to run.
 
-    Raises `SettingError` for a name that cannot be used, and for files that exist.
+    Raises `SettingError` if a name cannot be used, or a file exists.
     """
     connector, _, command = command_id.partition("/")
     check_names(command_id, connector, command)

@@ -1,4 +1,4 @@
-"""`/v1/openapi.json`: what the proxy offers, as OpenAPI 3.1. Imported when it is first asked for."""
+"""`/v1/openapi.json`: what the proxy offers, as OpenAPI 3.1. Imported at the first request for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 ANY_OBJECTS = {"type": "array", "items": {"type": "object"}}
 ENVELOPE = {
-    "description": "The version 2 envelope. A command that has run is answered with HTTP status 200, and with an "
-    "error here if it has failed; the status of the upstream is command_response.http_status.",
+    "description": "The version 2 envelope. If a command has run, the HTTP status is 200, and error is not null if the "
+    "command failed; command_response.http_status is the status of the upstream.",
     "type": "object",
     "required": ["command_response", "command_response_version", "error", "spiff__logs"],
     "properties": {
@@ -41,7 +41,7 @@ ENVELOPE = {
     },
 }
 NO_ERRORS: Mapping[str, str] = {}
-# status → component, and when the proxy itself answers with it
+# status → component, and when the proxy itself responds with it
 REFUSALS = {
     "400": ("InvalidRequest", "The body is not a JSON object, or a parameter is missing or unknown."),
     "404": ("NotFound", "There is no such connector, command or path."),
@@ -67,7 +67,7 @@ def show_openapi(proxy: Proxy, environ: WSGIEnvironment, names: str) -> Response
     listed = upstreams.list_entries("commands", environ) if upstreams else proxy.connectors.list_entries("commands")
     descriptions = decode_json(listed.decode())
     entries, _ = proxy.connectors.load_all("commands")
-    # others are commands that accept any parameter, or of which it is not known
+    # the other commands accept any parameter, or are an upstream's, of which this is unknown
     closed = {entry.id for entry in entries if not entry.takes_kwargs}
     paths = {path: {"get": describe_reading(path, *READINGS[path])} for path in READINGS}
     for described in descriptions:
@@ -105,7 +105,7 @@ def describe_reading(path: str, summary: str, schema: dict[str, Any]) -> dict[st
 
 
 def describe_operation(described: dict[str, Any], *, is_closed: bool) -> dict[str, Any]:
-    """Return how a command is called, from what `/v1/commands` lists of it."""
+    """Return the operation of a command, from its entry in `/v1/commands`."""
     connector, _, name = described["id"].partition("/")
     body = describe_body(described, is_closed=is_closed)
     operation: dict[str, Any] = {
@@ -117,7 +117,7 @@ def describe_operation(described: dict[str, Any], *, is_closed: bool) -> dict[st
             "202": describe_response("The command will send its result to spiff__callback_url.", {}),
             **{status: {"$ref": f"#/components/responses/{name}"} for status, (name, _) in REFUSALS.items()},
             "401": {"$ref": "#/components/responses/Unauthorized"},
-            "default": describe_result("The command has run, and chose this status: a version 1 command may."),
+            "default": describe_result("The command has run. A version 1 command chooses its own status."),
         },
     }
     if "description" in described:
@@ -147,7 +147,7 @@ def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, An
 
 
 def make_ids_unique(schema: Any, place: str) -> Any:
-    """Return a copy: two commands with the same class of pydantic have the same `$id`, and a document may not."""
+    """Return a copy whose `$id`s are unique: two commands may have the same class of pydantic, and thus `$id`."""
     if isinstance(schema, list):
         return [make_ids_unique(item, place) for item in schema]
     if not isinstance(schema, dict):
@@ -162,7 +162,7 @@ def describe_result(description: str, errors: Mapping[str, str] = NO_ERRORS) -> 
     """Return a response that is a version 2 envelope, or whatever a version 1 command returns with the same status."""
     codes: list[dict[str, Any]] = [{"title": code, "description": text} for code, text in errors.items()]
     for described in codes:
-        if "<" not in described["title"]:  # HttpError<status> stands for many
+        if "<" not in described["title"]:  # HttpError<status> stands for many codes
             described["const"] = described["title"]
     envelope: dict[str, Any] = {"$ref": "#/components/schemas/Envelope"}
     if errors:

@@ -1,6 +1,6 @@
-"""`pack` makes one archive of the proxy, its parts and its connectors, of the same bytes each time.
+"""The subcommand `pack`: write the proxy, its parts and its connectors into one archive, the same bytes each time.
 
-Imported by this subcommand of the command line.
+The command line imports this file for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """What makes an archive run."""
+    """What an archive needs to run."""
 
     starter: str  # the name of the file that runs first
     source: str
@@ -46,8 +46,8 @@ FORMATS = {
     ".zip": Format(
         starter="lambda_function.py",
         source="from spiffproxy_lambda import lambda_handler\n",
-        left_out=["connector_postgres"],  # psycopg is not there, unless a folder brings both along
-        has_bytecode=True,  # its folder is read-only there, and every import would be compiled
+        left_out=["connector_postgres"],  # psycopg is not bundled; a folder of --connectors may have both
+        has_bytecode=True,  # its folder is read-only there: without bytecode, each start would compile all imports
         first_line=b"",
         mode=0o644,
     ),
@@ -59,7 +59,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def print_pack(proxy: Proxy, target: str, out: TextIO) -> int:
     """Pack the proxy, its parts and connectors, and those of `--connectors`, into an archive; return the exit status.
 
-    A connector of `--connectors` goes in instead of a bundled one of its name.
+    A connector of `--connectors` replaces the bundled one of the same name.
     """
     path = Path(target)
     if path.suffix not in FORMATS:
@@ -87,7 +87,7 @@ def collect(folders: list[str], left_out: list[str]) -> dict[str, Path]:
     module = Path(spiffproxy.__file__)
     bundled = Path(__file__).parent
     if not module.is_file():
-        raise SettingError(f"pack needs spiffproxy.py as a file, and it is in {module.parent}")
+        raise SettingError(f"pack needs spiffproxy.py as a file, but it is inside {module.parent}")
     packed = {module.name: module}
     for pattern in ("connector_*", "spiffproxy_*", "spiffworkflow_connector_command"):
         packed.update({path.name: path for path in bundled.glob(pattern) if path.name not in left_out})
@@ -112,10 +112,10 @@ def copy_sources(packed: dict[str, Path], root: Path) -> None:
 def compile_sources(root: Path) -> None:
     """Add bytecode that does not depend on dates; a Python of another version ignores it."""
     options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root)]
-    subprocess.run(  # noqa: S603 - this Python, and a folder of our own
+    subprocess.run(  # noqa: S603 - this Python, and a temporary folder
         [sys.executable, "-S", "-m", "compileall", *options, str(root)],
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": ""},  # sets are written in their order
-        check=False,  # a file that cannot be compiled fails when it is imported, as `check` says
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": ""},  # bytecode has sets in hash order
+        check=False,  # a file that cannot be compiled fails when it is imported, which `check` reports
         stdout=subprocess.DEVNULL,
     )
 

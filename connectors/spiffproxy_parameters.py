@@ -1,4 +1,4 @@
-"""The check of parameters that bundled commands begin with. Commands that do not call it get what was sent."""
+"""The check of parameters, which bundled commands call first. Other commands get parameters as they were sent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def has_default(field: Field[Any]) -> bool:
 
 
 def convert(path: str, value: Any, schema: dict[str, Any]) -> Any:
-    """Return a value as its schema has it; raise ValueError that names it by its path, such as `oauth2.scope`."""
+    """Return a value in a type that its schema admits; raise ValueError that names its path, such as `oauth2.scope`."""
     if not schema:
         return value
     if "anyOf" in schema:
@@ -85,7 +85,7 @@ def convert(path: str, value: Any, schema: dict[str, Any]) -> Any:
 
 
 def convert_by_one(path: str, value: Any, schema: dict[str, Any]) -> Any:
-    """Return the value by the first schema that admits it; of a single one for its type, raise the error."""
+    """Return the value by the first schema that admits it. If only one schema has its type, raise that one's error."""
     problems = []
     for choice in schema["anyOf"]:
         try:
@@ -97,7 +97,7 @@ def convert_by_one(path: str, value: Any, schema: dict[str, Any]) -> Any:
 
 
 def convert_by_enum(path: str, value: Any, schema: dict[str, Any]) -> Any:
-    """Return the choice that the value is exactly, or else as a string in any case of letters."""
+    """Return the choice that equals the value, else the one that is the same string in any case of letters."""
     choices = schema["enum"]
     for choice in choices:
         if type(choice) is type(value) and choice == value:
@@ -133,7 +133,7 @@ def convert_object(path: str, value: dict[str, Any], schema: dict[str, Any]) -> 
 
 
 def list_types(schema: dict[str, Any]) -> list[str]:
-    """Return the JSON Schema types that a schema admits; none if it does not say."""
+    """Return the JSON Schema types that a schema admits; an empty list if it names none."""
     if "anyOf" in schema:
         return [name for choice in schema["anyOf"] for name in list_types(choice)]
     if "enum" in schema:
@@ -171,7 +171,7 @@ def refuse(path: str, value: Any, schema: dict[str, Any]) -> ValueError:
 
 
 def show(path: str, value: Any) -> str:
-    """Return a value for a message, as JSON; of an object, a list or a secret only what it is."""
+    """Return a value for a message, as JSON; for an object or a list its type, for a secret "invalid"."""
     if SECRET_NAME.search(path):
         return "invalid"
     if isinstance(value, (dict, list)):
@@ -181,7 +181,7 @@ def show(path: str, value: Any) -> str:
 
 
 def list_expected(value: Any, schema: dict[str, Any]) -> list[str]:
-    """Return the nouns of what a schema admits; null is not worth a word."""
+    """Return the nouns of what a schema admits, without null."""
     if "anyOf" in schema:
         return [words for choice in schema["anyOf"] for words in list_expected(value, choice)]
     if "enum" in schema:

@@ -1,4 +1,4 @@
-"""Commands in any language: a class says what a command accepts, and another program does the work.
+"""Commands in any language: a class declares what a command accepts, and another program does the work.
 
     @dataclass
     class SendFax(ProgramCommand):
@@ -11,8 +11,8 @@
         number: str
 
 `program` is the program and its arguments; there is no shell. It runs in the folder of the class's file, and names of
-files are relative to it. A program without a slash in its name is looked up in PATH. `seconds` is its time, 40 unless
-set. Error codes of your own are in `:raises`, or in `errors = {**ProgramCommand.errors, …}`.
+files are relative to it. A program without a slash in its name is looked up in PATH. `seconds` limits its time, 40
+unless set. Declare your own error codes in `:raises`, or in `errors = {**ProgramCommand.errors, …}`.
 
 The program reads one JSON object from stdin, a line in ASCII, with the fields of the dataclass as parameters:
 `{"command": "fax/SendFax", "parameters": {…}, "task_data": {…}, "config": {…}}`.
@@ -23,7 +23,7 @@ It prints one JSON value to stdout, in UTF-8, and exits with status 0. A result 
 unless set, is 429, or 500 or above. Any other value is the `body` of a version 2 result.
 
 Each line on stderr becomes a warning in the proxy's log, and is not in the response: print no secrets there. After the
-program has ended, whatever it started is killed. It is killed itself if it does not end in time.
+program has ended, the processes that it started are killed. If it does not end in time, it is killed, too.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ __all__ = ["ProgramCommand"]
 
 GRACE_SECONDS = 2  # for the program to end after SIGTERM
 REST_SECONDS = 0.5  # for the output of processes that the program started, after it has ended
-POLL_SECONDS = 0.1  # how soon it is seen that it has ended, if such a process keeps its output open
+POLL_SECONDS = 0.1  # between checks whether it has ended, if such a process keeps its output open
 MAX_OUTPUT_BYTES = 64 * 1024**2  # unless CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES is set, as for a response over HTTP
-CHUNK_BYTES = 64 * 1024  # what a pipe holds
-LINE = re.compile(rb"[^\n]{1,8192}")  # of stderr; a longer one becomes several
+CHUNK_BYTES = 64 * 1024  # the capacity of a pipe
+LINE = re.compile(rb"[^\n]{1,8192}")  # of stderr; a longer line becomes several
 
 
 class ProgramCommand:
@@ -78,7 +78,7 @@ class ProgramCommand:
 
     @classmethod
     def find_missing_requirements(cls) -> list[str]:
-        """Return what is missing if the program is not installed; the proxy asks at each call."""
+        """Return what is missing if the program is not installed; the proxy calls this at each call."""
         if find_executable(cls):
             return []
         name = "".join(cls.program[:1]) or "a program"
@@ -86,7 +86,7 @@ class ProgramCommand:
         return [f"{command_id(cls)} needs {name}, which is not installed: {place} has no such executable file."]
 
     def execute(self, config: Mapping[str, Any], task_data: Any) -> dict[str, Any]:
-        """Run the program. The `http_status` of an error tells SpiffArena whether to try again."""
+        """Run the program. By the `http_status` of an error, SpiffArena decides whether to try again."""
         max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_OUTPUT_BYTES)
         try:
             request = encode_request(type(self), read_parameters(self), config, task_data)
@@ -122,7 +122,7 @@ def encode_request(cls: type, parameters: dict[str, Any], config: Mapping[str, A
 
 
 def is_json(value: Any) -> bool:
-    """Return whether every reader of JSON can read it; not all can read variables that are not UTF-8."""
+    """Return whether a value can be written as JSON in UTF-8; a variable of the environment may have other bytes."""
     with suppress(TypeError, ValueError, RecursionError):
         return bool(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
     return False
@@ -138,7 +138,10 @@ def read_result(status: int, output: bytes) -> dict[str, Any]:
     try:
         result, fault = parse_output(output), ""
     except (ValueError, ProxyError) as error:
-        result, fault = {}, f"The output of the program is not a valid result: {error}"
+        reason = str(error).replace(
+            "The body is not valid JSON", "it is not valid JSON, so print nothing else to stdout"
+        )
+        result, fault = {}, f"The output of the program is not a valid result: {reason}"
     if status and not isinstance(result.get("error"), dict):
         end = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
         raise ProxyError(500, "ProgramFailed", f"The program {end}. The proxy's log has what it printed to stderr.")
@@ -148,7 +151,7 @@ def read_result(status: int, output: bytes) -> dict[str, Any]:
 
 
 def parse_output(output: bytes) -> dict[str, Any]:
-    """Return the result that a program printed; raise ValueError, or the ProxyError of what is not JSON."""
+    """Return the result that a program printed; raise ValueError, or ProxyError if it is not JSON."""
     if not output or output.isspace():
         raise ValueError("it is empty. A program that has nothing to return prints null.")
     value = parse_json(output)
@@ -190,7 +193,7 @@ def find_folder(cls: type[ProgramCommand]) -> Path:
 
 
 def find_executable(cls: type[ProgramCommand]) -> str:
-    """Return the absolute path of the program, "" if there is none: an entry of PATH may be relative."""
+    """Return the absolute path of the program, even if an entry of PATH is relative; "" if it is not installed."""
     name = "".join(cls.program[:1])
     path = shutil.which(str(find_folder(cls) / name) if "/" in name else name)
     return os.path.abspath(path) if path else ""  # noqa: PTH100 - Path has no function that does it without links
@@ -226,12 +229,12 @@ class Exchange:
     """The pipes of a running program: one thread serves them all, within bounds."""
 
     def __init__(self, command: str, process: Any, selector: Any, request: bytes, max_bytes: int) -> None:
-        self.output = bytearray()  # not a list of parts: there may be one for each byte
+        self.output = bytearray()  # a list of parts could have a part for each byte
         self._command = command
         self._process = process
         self._unsent = memoryview(request)
         self._max_bytes = max_bytes
-        self._line = b""  # of stderr, not ended yet
+        self._line = b""  # the unfinished line of stderr
         self._selector = selector
         self._selector.register(process.stdin, selectors.EVENT_WRITE, self._send)
         self._selector.register(process.stdout, selectors.EVENT_READ, self._keep)
@@ -239,7 +242,7 @@ class Exchange:
         os.set_blocking(process.stdin.fileno(), False)
 
     def move(self, seconds: float) -> bool:
-        """Send and receive until the program has ended; return False if that is not within the time."""
+        """Send and receive until the program has ended; return False if the time ends first."""
         deadline = time.monotonic() + seconds
         ended = 0.0
         while True:

@@ -1,4 +1,4 @@
-"""Where the result of a command is wrong, and what its author may write. Imported when a result is invalid."""
+"""Messages about invalid results: which value is wrong, and what to return. Imported when a result is invalid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 MAX_DEPTH = 50  # a result may contain itself
-# what JSON does not have, and the Python that makes something of it that JSON has
+# types that JSON does not have, and the Python code that converts their values
 REPLACEMENTS: list[tuple[Any, str]] = [
     ((date, time), "value.isoformat()"),
     (timedelta, "value.total_seconds()"),
@@ -23,9 +23,11 @@ REPLACEMENTS: list[tuple[Any, str]] = [
 
 
 def explain_invalid(result: Any) -> str:
-    """Return a sentence about the first value that JSON does not have, with a blank before it, or "" without one."""
+    """Return a sentence about the first value that JSON does not have, after a full stop, or "" if there is none."""
     if result is None:
         return ". Does execute end with return?"
+    if isinstance(result, str):
+        return ". Return the dictionary itself, without json.dumps()."
     for path, value in walk(result, "result", 0):
         fault = find_fault(value)
         if fault:

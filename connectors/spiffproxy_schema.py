@@ -20,14 +20,14 @@ from spiffproxy import encode_json, resolve_union
 SECRET_NAME = re.compile(
     r"""
     pass(word|wd|phrase) | pwd | secret | credential | connection_str | authorization\b
-    | (?<!page_)(?<!next_)(?<!continuation_) token   # these say where a list goes on
-      (?! s | iz | _ur[il] )                         # a number of tokens, a tokenizer, a URL that gives tokens
+    | (?<!page_)(?<!next_)(?<!continuation_) token   # these name the next page of a list
+      (?! s | iz | _ur[il] )                         # a number of tokens, a tokenizer, a URL that returns tokens
     | (api|private)_?key | access_key (?!_id) | oauth2 $
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 
-MAX_SCHEMA_DEPTH = 4  # of objects within objects: one more makes a schema as many times larger as an object has fields
+MAX_SCHEMA_DEPTH = 4  # of objects within objects; each level multiplies the size of a schema by the number of fields
 SCHEMA_TYPES: list[tuple[Any, str]] = [
     (str, "string"),
     (bool, "boolean"),
@@ -43,7 +43,7 @@ SCHEMA_TYPES: list[tuple[Any, str]] = [
 def schema_of(annotation: Any, cls: type, depth: int = 0) -> dict[str, Any]:
     """Return the JSON Schema of an annotation; {}, which admits everything, if there is none.
 
-    Raises RecursionError for classes within classes whose schema would have no end, or be too large.
+    Raises RecursionError for nested classes whose schema would be infinite, or too large.
     """
     if depth > MAX_SCHEMA_DEPTH:
         raise RecursionError
@@ -90,7 +90,7 @@ def schema_of_type(kind: Any, cls: type, depth: int) -> dict[str, Any]:
 
 
 def schema_of_values(values: list[Any]) -> dict[str, Any]:
-    encode_json(values)  # which raises if they are not JSON
+    encode_json(values)  # raises if they are not JSON
     return {"enum": values}
 
 

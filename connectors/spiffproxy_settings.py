@@ -1,4 +1,4 @@
-"""Settings of connectors and parts, checked at the start: nobody meets their mistakes in the middle of a workflow."""
+"""The check of settings at the start, so that a mistake does not appear in the middle of a workflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spiffproxy import ProxyError, SettingError, Settings, import_part, is_insta
 
 URL = re.compile(r"https?://([^\s/?#:\\\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[^\s?#\\]*)?", re.IGNORECASE)
 PREFIX = "CONNECTOR_PROXY_"
-# all that there are, without the prefix
+# all settings, without the prefix
 SETTING_NAMES = [
     "API_KEY",
     "API_KEY_FILE",
@@ -60,7 +60,7 @@ class Config(dict[str, Any]):
 
 
 class UnsetName(str):
-    """The name of a variable that is not set. A KeyError shows the `repr` of what it is raised with."""
+    """The name of a variable that is not set. A KeyError shows the `repr` of its argument."""
 
     def __repr__(self) -> str:
         return f"{self} is not set in the environment or the config file of the proxy"
@@ -69,12 +69,12 @@ class UnsetName(str):
 def complete_settings(settings: Settings) -> list[str]:
     """Raise SettingError for a setting that cannot be used; return warnings of variables that may be misspelled.
 
-    `settings.config` becomes a mapping that says of a name that it is not set.
+    `settings.config` becomes a mapping whose KeyError states that the name is not set.
     """
     values = settings.config
     settings.config = MappingProxyType(Config(values))
     if settings.keyfile and not settings.certfile:
-        raise SettingError("CONNECTOR_PROXY_KEYFILE is set, and CONNECTOR_PROXY_CERTFILE is not; HTTPS needs both")
+        raise SettingError("CONNECTOR_PROXY_KEYFILE is set, but CONNECTOR_PROXY_CERTFILE is not. Set both")
     check_api_keys(settings.api_keys)
     check_connector_folders(settings.connector_folders)
     check_by_ending(values)
@@ -89,7 +89,7 @@ def complete_settings(settings: Settings) -> list[str]:
 
 def check_api_keys(keys: list[bytes]) -> None:
     if any(re.search(rb"[\0-\x1f]", key) for key in keys):
-        message = "a key has a control character, which no header can hold; a file in UTF-16 is full of them"
+        message = "a key has a control character, which is impossible in a header. Write a file in UTF-8, not UTF-16"
         raise SettingError(f"CONNECTOR_PROXY_API_KEY: {message}")
 
 
@@ -114,12 +114,16 @@ def read_config_file(path: str) -> dict[str, Any]:
         # without the error's text, which may contain a secret of the file
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {type(error).__name__}") from None
+        reason = type(error).__name__
+        if isinstance(error, (ImportError, NameError)):  # whose text names what is missing
+            reason += f": {error}"
+        advice = 'It must be Python, with a setting as NAME = "value" in each line.'
+        raise SettingError(f"CONNECTOR_PROXY_CONFIG: {path}, line {line}: {reason}. {advice}") from None
     return {name: value for name, value in names.items() if name.isupper()}
 
 
 def check_by_ending(values: Mapping[str, Any]) -> None:
-    """What a setting must be follows from the end of its name."""
+    """Check settings by the end of their names, which shows what they are."""
     for name in values:
         if name.startswith(PREFIX):
             if name.endswith("_TIMEOUT"):
@@ -135,13 +139,13 @@ def check_by_ending(values: Mapping[str, Any]) -> None:
 def check_seconds(values: Mapping[str, Any], name: str) -> None:
     text = read_string(values, name, "40")
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text) or not float(text):
-        raise SettingError(f"{name} is {text!r}; it takes a number of seconds above 0")
+        raise SettingError(f"{name} is {text!r}. Use a number of seconds above 0")
 
 
 def check_helo_name(values: Mapping[str, Any], name: str) -> None:
     text = read_string(values, name)
     if text and not is_domain_or_address(text):
-        raise SettingError(f"{name} is {text!r}; it takes a domain such as proxy.example.org, or [192.0.2.1]")
+        raise SettingError(f"{name} is {text!r}. Use a domain such as proxy.example.org, or [192.0.2.1]")
 
 
 def is_domain_or_address(text: str) -> bool:
@@ -161,7 +165,7 @@ def is_domain_or_address(text: str) -> bool:
 
 
 def check_url(values: Mapping[str, Any], name: str) -> None:
-    """Messages do not repeat the URL of an author's own connector: it may be one whose query is a secret."""
+    """Messages do not repeat the URL of your own connectors, because its query may be a secret."""
     text = read_string(values, name)
     if not text:
         return
@@ -170,10 +174,10 @@ def check_url(values: Mapping[str, Any], name: str) -> None:
             raise SettingError(f"{name} is not a URL such as https://host/path")
         return
     if "@" in text or "?" in text:
-        raise SettingError(f"{name} has a user, a password or a query; write a URL without")
+        raise SettingError(f"{name} has a user, a password or a query. Write the URL without them")
     match = URL.fullmatch(text)
     if not match or int(match["port"] or "1") not in range(1, 65536):
-        raise SettingError(f"{name} is {text!r}; it takes a URL such as https://host or http://host:8080/path")
+        raise SettingError(f"{name} is {text!r}. Use a URL such as https://host or http://host:8080/path")
 
 
 def check_ca_bundle(values: Mapping[str, Any]) -> None:
@@ -187,15 +191,24 @@ def check_ca_bundle(values: Mapping[str, Any]) -> None:
 
 def find_misspelled(values: Iterable[str]) -> list[str]:
     """Return a warning for each variable that is nearly a setting; one that is like none is a connector's own."""
-    names = [name[len(PREFIX) :] for name in values if name.startswith(PREFIX)]
-    unknown = [name for name in names if name not in SETTING_NAMES]
-    warnings = []
-    for name in unknown:
-        from difflib import get_close_matches  # takes its time
+    meant = {name: find_nearest_setting(name) for name in values if "_PROXY_" in name}
+    return [f"{name} is not a setting; should it be {setting}?" for name, setting in meant.items() if setting]
 
-        for close in get_close_matches(name, SETTING_NAMES, n=1, cutoff=0.8):
-            warnings.append(f"{PREFIX}{name} is not a setting; should it be {PREFIX}{close}?")
-    return warnings
+
+def find_nearest_setting(name: str) -> str:
+    """Return the setting that a variable probably means, or an empty string, also if it is a setting."""
+    from difflib import SequenceMatcher, get_close_matches  # takes its time
+
+    prefix, _, rest = name.partition("_PROXY_")
+    if prefix != "CONNECTOR":
+        is_near = SequenceMatcher(None, prefix, "CONNECTOR").ratio() > 0.8
+        return PREFIX + rest if is_near and rest in SETTING_NAMES else ""
+    if rest in SETTING_NAMES:
+        return ""
+    rest = "API_KEY" if rest in ("KEY", "APIKEY", "TOKEN", "SECRET") else rest
+    close = [known for known in SETTING_NAMES if sorted(known) == sorted(rest)]  # two letters are exchanged
+    close += get_close_matches(rest, SETTING_NAMES, n=1, cutoff=0.8)
+    return PREFIX + close[0] if close else ""
 
 
 def check_allowed_hosts(text: str) -> None:
@@ -220,7 +233,7 @@ def check_client_certs(text: str) -> None:
 
 
 class UrlPrefix(NamedTuple):
-    """A URL that stands for all that is below its path."""
+    """A URL that stands for all URLs below its path."""
 
     scheme: str
     host: str
@@ -233,14 +246,14 @@ class UrlPrefix(NamedTuple):
 
 
 def parse_url_prefix(url: str) -> UrlPrefix:
-    """Raise ValueError for what is not an http or https URL, or what other software might read differently."""
+    """Raise ValueError if it is not an http or https URL, or if other software might read it differently."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     if re.search(r"[^!-~]|\\", url) or re.search(r"/\.\.|[\0-\x1f\x7f\\]", path) or "@" in parts.netloc:
         raise ValueError("it has user information, a backslash, .., a blank or another odd character")
     host_and_port = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
     if parts.scheme not in ("http", "https") or not re.fullmatch(host_and_port, parts.netloc, re.IGNORECASE):
-        raise ValueError("it is no http or https URL")
+        raise ValueError("it is not an http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     segments = parts.path.rstrip("/").split("/")[1:]
     return UrlPrefix(parts.scheme, parts.hostname or "", port, tuple(unquote(segment) for segment in segments))
@@ -271,7 +284,7 @@ def find_hooked_packages() -> set[str]:
 
     names: set[str] = set()
     for distribution in distributions():
-        names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None where the metadata is damaged
+        names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None if the metadata is damaged
         names.update((distribution.read_text("top_level.txt") or "").split())
     return {name for name in names if name.startswith("connector_") and is_installed(name)}
 
@@ -281,5 +294,5 @@ PROGRAM = re.compile(r"""\bprogram\b[^=\n]*=\s*[(\[][^)\]]*?["'](?:\./)?([\w-]+)
 
 
 def find_programs(sources: Iterable[str]) -> list[str]:
-    """Return the modules that commands execute, by the sources of a package: the proxy does not import these."""
+    """Return the modules that commands execute as programs, by the sources of a package; they are not imported."""
     return [name for source in sources for name in PROGRAM.findall(source)]

@@ -4,8 +4,8 @@ Imported when the first request below `/v1/auth/` comes.
 
 1. A person's browser comes from SpiffArena's page with a `redirect_url`. The proxy sends it to the provider.
 2. What the proxy needs when the browser comes back is in a cookie: the id of the authentication, `redirect_url`, the
-   verifier of PKCE, and when all this expires. So any replica can go on.
-3. `state`, which goes through the provider, is the signature of that cookie: it reveals nothing of it.
+   verifier of PKCE, and the time when the sign-in expires. So any replica can continue.
+3. `state`, which goes through the provider, is the signature of that cookie, and reveals nothing of it.
 4. The browser comes back with `state` and a code. The signature is checked, then the id and the time; the code is
    exchanged for the token set, and the browser is sent to `redirect_url` with it.
 """
@@ -49,11 +49,11 @@ from spiffproxy import (
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment  # novm
 
-SIGN_IN_SECONDS = 600  # for a person
+SIGN_IN_SECONDS = 600  # for a person to sign in
 TOKEN_SECONDS = 20  # for the token endpoint
 places = threading.BoundedSemaphore(32)  # for requests at once; see MAX_CONNECTIONS and MAX_RUNNING_COMMANDS
 MAX_COOKIE_BYTES = 3800  # of its value (RFC 6265 section 6.1: 4096 bytes with its name and attributes)
-AGAIN = "Begin again where you began to sign in."
+AGAIN = "Start to sign in again."
 
 
 # --- The two requests of the browser ------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def show_errors(
     environ: WSGIEnvironment,
     auth_id: str,
 ) -> Response:
-    """Return a refusal as JSON, or as a short page if a browser asks."""
+    """Return an error as JSON, or as a short page for a browser."""
     try:
         with acquire_place():
             return answer(load_auth(proxy, auth_id), environ, proxy.settings)
@@ -93,7 +93,7 @@ def show_errors(
 
 @contextmanager
 def acquire_place() -> Iterator[None]:
-    """Bound the requests at once: they need no key, and must leave connections for those that do."""
+    """Limit the requests at once: they need no key, and must leave connections for requests that do."""
     if not places.acquire(blocking=False):
         raise ProxyError(503, "too_busy", "Too many people are signing in at once; try again.", {"Retry-After": "1"})
     try:
@@ -103,7 +103,7 @@ def acquire_place() -> Iterator[None]:
 
 
 def load_auth(proxy: Proxy, auth_id: str) -> Entry:
-    """Return an authentication; if there is a key, those without it learn nothing of the connectors."""
+    """Return an authentication. If the proxy has a key, errors do not describe the connectors: browsers have none."""
     try:
         return proxy.connectors.load_entry("auths", auth_id)
     except ProxyError as error:
@@ -139,32 +139,31 @@ def send_to_provider(entry: Entry, environ: WSGIEnvironment, settings: Settings)
 
 
 def send_back(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> Response:
-    # in PEP 3333 a byte is a letter
     query = parse_query(environ)
     state = query.get("state", "")
     callback = sign_in_callback_url(entry, environ, settings)
     redirect_url, verifier = read_attempt(environ, state, entry.id, settings.secret_key)
     check_redirect_url(redirect_url, settings)
     if "code" not in query:
-        words = provider_error(query) or "it gave no code, and no reason"
+        words = provider_error(query) or "it sent neither a code nor a reason"
         raise ProxyError(400, "sign_in_refused", f"The provider has not signed you in: {words}")
     app = describe_app(entry, settings.config)
     token_set = fetch_token_set(app, query["code"], callback, verifier, settings.config)
     return redirect(redirect_url, {"response": json.dumps(token_set)}, make_cookie(state, "", callback, 0))
 
 
-# --- What the connector and the request tell ----------------------------------------------------------------------
+# --- What the connector and the request contain -------------------------------------------------------------------
 
 
 def describe_app(entry: Entry, config: Mapping[str, Any]) -> App:
-    """Ask the connector; raise ProxyError, 500 or 501, if its description is incomplete or not of OAuth 2."""
+    """Return the app of an authentication; raise ProxyError: 500 if it is incomplete, 501 if it is not of OAuth 2."""
     arguments, keywords = bind_parameters(entry, {})
     with convert_exceptions(entry.id):
         description = run_to_end(entry.cls(*arguments, **keywords).app_description(config))
         values = {name: str(description.get(name) or "") for name in ("version", *App._fields)}
         scope = description.get("scope")  # which may be a list
     if values["version"] != "2":
-        message = f"{entry.id} speaks version {values['version']!r} of OAuth; this proxy knows version '2' alone"
+        message = f"{entry.id} needs version {values['version']!r} of OAuth, but this proxy supports only version '2'"
         raise ProxyError(501, "oauth_version_unsupported", message)
     try:
         return read_app({**values, "scope": scope})
@@ -173,7 +172,7 @@ def describe_app(entry: Entry, config: Mapping[str, Any]) -> App:
 
 
 def sign_in_callback_url(entry: Entry, environ: WSGIEnvironment, settings: Settings) -> str:
-    """Return where the provider sends the browser back to; raise ProxyError, 400, for a Host header that is odd."""
+    """Return where the provider sends the browser back to; raise ProxyError, 400, if the Host header is invalid."""
     base = settings.public_url or application_uri(environ).rstrip("/")
     try:
         read_url_prefix("The Host header", base)
@@ -186,7 +185,7 @@ def read_redirect_url(query: str) -> str:
     """Return the URL in a query.
 
     SpiffArena's page does not escape it:  redirect_url=https://host/callback?token=x&y=z  is one URL to its end.
-    Others do:  redirect_url=https%3A%2F%2Fhost%2Fcallback&other=1
+    Other pages do:  redirect_url=https%3A%2F%2Fhost%2Fcallback&other=1
     """
     url = query.partition("redirect_url=")[2]
     first = url.partition("&")[0]
@@ -196,7 +195,7 @@ def read_redirect_url(query: str) -> str:
 
 
 def check_redirect_url(url: str, settings: Settings) -> None:
-    """Raise ProxyError if tokens may not be sent to a URL. It names only the host, since the URL contains a token."""
+    """Raise ProxyError if tokens may not be sent to a URL. It names only the host, because the URL contains a token."""
     try:
         prefix = parse_url_prefix(url)
     except ValueError as error:
@@ -204,7 +203,7 @@ def check_redirect_url(url: str, settings: Settings) -> None:
     if not any(parse_url_prefix(allowed).contains(prefix) for allowed in settings.auth_redirect_urls):
         name = "CONNECTOR_PROXY_AUTH_REDIRECT_URLS"
         reason = f"it is not within {name}" if settings.auth_redirect_urls else f"{name} is unset"
-        message = f"Tokens may not be sent to this redirect_url, on {prefix.host}: {reason} (ask the operator)"
+        message = f"Tokens may not be sent to this redirect_url, on {prefix.host}: {reason}. Ask the operator"
         raise ProxyError(403, "redirect_url_not_allowed", message)
 
 
@@ -218,14 +217,14 @@ def read_attempt(environ: WSGIEnvironment, state: str, auth_id: str, key: bytes)
         pattern = rf"(?:^|[; ])spiffproxy_{state[:16]}=([A-Za-z0-9_-]+)"
         cookie = re.search(pattern, environ.get("HTTP_COOKIE", ""))
     if not cookie:
-        message = f"This browser has not begun to sign in here, or not lately. {AGAIN}"
+        message = f"This browser did not begin to sign in here, or too long ago. {AGAIN}"
         raise ProxyError(400, "invalid_state", message)
     if not hmac.compare_digest(sign(cookie[1], key), state):
-        message = f"The state cannot be read; several workers need one CONNECTOR_PROXY_SECRET_KEY. {AGAIN}"
+        message = f"The state is invalid. All workers and replicas need the same CONNECTOR_PROXY_SECRET_KEY. {AGAIN}"
         raise ProxyError(400, "invalid_state", message)
     began_id, redirect_url, verifier, expires = json.loads(base64.urlsafe_b64decode(cookie[1] + "=="))
     if began_id != auth_id or expires < time.time():
-        message = f"The sign-in took longer than {SIGN_IN_SECONDS // 60} minutes, or was another one. {AGAIN}"
+        message = f"The sign-in took longer than {SIGN_IN_SECONDS // 60} minutes, or was for another one. {AGAIN}"
         raise ProxyError(400, "invalid_state", message)
     return redirect_url, verifier
 
@@ -267,10 +266,10 @@ def fetch_token_set(app: App, code: str, callback: str, verifier: str, config: M
     try:
         status, token_set = request_token_set(Client(config, seconds=TOKEN_SECONDS), app, form)
     except RequestError as error:
-        message = f"The provider's token endpoint gave no whole answer: {error}"
+        message = f"The provider's token endpoint sent no complete response: {error}"
         raise ProxyError(502, "token_endpoint_failed", message) from None
     token = token_set.get("access_token")
     if status >= 300 or not isinstance(token, str) or not token:
-        words = provider_error(token_set) or "no token, and no reason"
-        raise ProxyError(502, "token_refused", f"The provider's token endpoint answered {status}: {words}")
+        words = provider_error(token_set) or "it sent neither a token nor a reason"
+        raise ProxyError(502, "token_refused", f"The provider's token endpoint responded with {status}: {words}")
     return token_set

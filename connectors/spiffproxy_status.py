@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def show_status(proxy: Proxy, environ: WSGIEnvironment, _: str) -> Response:
-    """Return the state as JSON; with status 200 always, because a broken connector is no reason for a restart."""
+    """Return the state as JSON, always with status 200, because a broken connector is not a reason for a restart."""
     return Response(200, encode_json(describe_state(proxy)))
 
 
 def describe_state(proxy: Proxy) -> dict[str, Any]:
     """Import all connectors, and return the state of the proxy, of each connector and of each upstream.
 
-    `ok` is whether nothing is broken; a missing requirement breaks nothing. `since` is in UTC. `connections` is null
-    under another server than the built-in one.
+    `ok` is false if something is broken; a missing requirement does not count. `since` is in UTC. `connections` is null
+    if another server than the built-in one serves the proxy.
     """
     proxy.connectors.load_all("commands")
     connectors = [describe_connector(connector) for connector in proxy.connectors]
@@ -38,7 +38,7 @@ def describe_state(proxy: Proxy) -> dict[str, Any]:
 
 
 def describe_connector(connector: Connector) -> dict[str, Any]:
-    """Return what a connector offers, and what keeps it from offering more; nothing while it is being imported."""
+    """Return what a connector offers (nothing while it is being imported), and what is missing or broken."""
     is_late = connector.import_timed_out
     state: dict[str, Any] = {"name": connector.name, "ok": not connector.failures and not is_late}
     for kind, entries in connector.entries.items():
@@ -48,6 +48,6 @@ def describe_connector(connector: Connector) -> dict[str, Any]:
 
 
 def list_missing(connector: Connector) -> list[str]:
-    """Return what is not installed, and the connector or one of its entries needs."""
+    """Return what a connector or one of its entries needs and is not installed."""
     entries = [entry for entries in connector.entries.values() for entry in list(entries.values())]
     return connector.missing_requirements + [line for entry in entries for line in entry.find_missing_requirements()]

@@ -24,7 +24,7 @@ def load_certificate(certfile: str, keyfile: str) -> ssl.SSLContext:
         context.load_cert_chain(certfile, keyfile or None, refuse_password)
     except ssl.SSLError as error:
         if (error.reason or "").endswith("_MISMATCH"):
-            raise SettingError(f"{KEYFILE}: the key is not that of the certificate in {certfile}") from None
+            raise SettingError(f"{KEYFILE}: the key does not belong to the certificate in {certfile}") from None
         raise SettingError(f"{CERTFILE}, {KEYFILE}: a file is damaged: {error.reason or error}") from None
     return context
 
@@ -34,22 +34,22 @@ def start(connection: Connection, context: ssl.SSLContext) -> None:
     connection.pass_turn()
     tls = context.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
     connection.sock = tls  # which the server closes if it stops in the meantime
-    connection.flags = ()  # sockets of TLS take none
+    connection.flags = ()  # sockets of TLS accept no flags
     tls.settimeout(HEAD_SECONDS)
     tls.do_handshake()
 
 
 def check_files(certfile: str, keyfile: str) -> None:
-    """Say which file is wrong: OpenSSL does not."""
+    """Raise SettingError that names the file that is wrong: OpenSSL does not."""
     certificate = read_pem(CERTFILE, certfile)
     key = read_pem(KEYFILE, keyfile) if keyfile else certificate
     is_swapped = "PRIVATE KEY-----" in certificate and "-----BEGIN CERTIFICATE" in key and keyfile
     if "-----BEGIN CERTIFICATE" not in certificate:
-        advice = f"{KEYFILE} has one: swap the two" if is_swapped else "it needs one in PEM form"
+        advice = f"{KEYFILE} has one: swap the two" if is_swapped else "it needs one in PEM format"
         raise SettingError(f"{CERTFILE}: {certfile} has no certificate; {advice}")
     if "PRIVATE KEY-----" not in key:
         if keyfile:
-            raise SettingError(f"{KEYFILE}: {keyfile} has no private key; it needs one in PEM form")
+            raise SettingError(f"{KEYFILE}: {keyfile} has no private key; it needs one in PEM format")
         raise SettingError(f"{CERTFILE}: {certfile} has no private key; name the file that has it with {KEYFILE}")
 
 

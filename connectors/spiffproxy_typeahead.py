@@ -61,5 +61,5 @@ def load_typeahead(connectors: Connectors, category: str) -> Entry:
 def read_limit(text: str) -> int:
     digits = text.lstrip("0")
     if not re.fullmatch("[0-9]+", digits):
-        raise ProxyError(400, "invalid_parameters", f"limit is {text[:20]!r}; it takes a whole number from 1")
-    return min(int(digits[:9]), MAX_LIMIT)  # int() refuses more digits than 4300
+        raise ProxyError(400, "invalid_parameters", f"limit is {text[:20]!r}. Use a whole number of at least 1.")
+    return min(int(digits[:9]), MAX_LIMIT)  # int() refuses more than 4300 digits

@@ -1,4 +1,4 @@
-"""One other connector proxy: the requests to it, and what it lists."""
+"""Another connector proxy: the requests to it, and its lists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Fetched(NamedTuple):
 
     lists: dict[str, Entries] | None
     error: str | None  # why they are not recent
-    seconds: float = 0  # that the attempt took
+    seconds: float = 0  # how long the attempt took
 
     def entries(self, kind: str) -> Entries:
         return self.lists[kind] if self.lists else {}
@@ -56,7 +56,7 @@ class Upstream:
         self._key = key
 
     def send(self, client: Client, method: str, path: str, via: str, body: bytes | None) -> spiffproxy_http.Response:
-        """Send a request with the upstream's own key; of the caller's request it has only the path and the body."""
+        """Send a request with the upstream's own key; only its path and body are those of the caller's request."""
         headers = {"Via": via}
         if self._key:
             headers["Spiff-Connector-Proxy-Api-Key"] = self._key
@@ -77,9 +77,9 @@ class Upstream:
         try:
             for kind in KINDS:
                 response = self.send(client, "GET", f"/v1/{kind}", via, None)
-                if response.status == 508:  # it has come from there: what that proxy lists is its own
+                if response.status == 508:  # the request came from that proxy, which lists its own entries itself
                     return Fetched({kind: {} for kind in KINDS}, "it leads back to this proxy (508)")
-                is_missing = kind == "auths" and response.status == 404  # the protocol does not demand this list
+                is_missing = kind == "auths" and response.status == 404  # the protocol does not require this list
                 lists[kind] = {} if is_missing else self._read_entries(kind, response)
         except (RequestError, ValueError) as error:
             reason = str(error)
@@ -121,7 +121,7 @@ class Upstream:
         elif self.fetched.error and not fetched.error:
             spiffproxy.logger.info("the upstream %s has sent its lists again", self.url)
         self.fetched = fetched
-        # one that refuses is asked again soon, but nobody waits often for one that hangs
+        # an upstream that fails at once is asked again soon; one that hangs, less often
         age = LIST_AGE_SECONDS if fetched.error is None else min(1 + 5 * fetched.seconds, LIST_AGE_SECONDS)
         self.next_fetch = time.monotonic() + age
 
@@ -137,7 +137,7 @@ def check_entry(entry: Any, others: Entries) -> str:
     if not isinstance(entry_id, str) or not ENTRY_ID.fullmatch(entry_id):
         raise ValueError("it has no id such as connector/Command")
     if entry_id in others:
-        raise ValueError(f"there are several {entry_id}")
+        raise ValueError(f"the id {entry_id} occurs twice")
     if not isinstance(entry.get("parameters", []), list):
         raise ValueError(f"the parameters of {entry_id} are not a list")
     return entry_id
@@ -204,7 +204,7 @@ def read_upstreams_file(path: str) -> dict[str, str]:
             raise SettingError(f"{place} is not a URL and a key without control characters. Write: URL KEY")
         text = read_upstream_url(place, url.decode("utf-8", "surrogateescape"))
         if text in keys:
-            raise SettingError(f"{place} has {text}, as a line before. Remove one of them")
+            raise SettingError(f"{place} has {text}, which is in an earlier line, too. Remove one of them")
         keys[text] = key[0].decode("latin-1") if key else ""  # the header has the bytes of the file
     if not keys:
         raise SettingError(f"{name}: {path} has no URL. Write one a line, with its key after a blank: URL KEY")
@@ -212,9 +212,9 @@ def read_upstreams_file(path: str) -> dict[str, str]:
 
 
 def read_upstream_url(place: str, text: str) -> str:
-    """Return the base URL of an upstream; raise SettingError. It does not repeat the text, which may be a secret."""
+    """Return the base URL of an upstream; raise SettingError, without the text in its message: it may be a secret."""
     if re.search("[@?#]", text):
-        raise SettingError(f"{place} has a user, a password, a query or a fragment. Write the URL without")
+        raise SettingError(f"{place} has a user, a password, a query or a fragment. Write the URL without them")
     if not URL.fullmatch(text):
         raise SettingError(f"{place} is not a URL such as https://host or http://host:8080/path")
     try:

@@ -46,7 +46,7 @@ PSEUDONYM = re.compile(r"spiffproxy-[0-9a-f]{16}")
 
 
 class Upstreams:
-    """The upstreams of a proxy. Its own entries come first; of equal ids the first upstream's is used."""
+    """The upstreams of a proxy. Its own entries come first. If an id occurs twice, the first entry is used."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
@@ -90,9 +90,9 @@ class Upstreams:
     def list_entries(self, kind: str, environ: WSGIEnvironment) -> bytes:
         """Return the JSON of `/v1/commands` or `/v1/auths`: this proxy's entries, and those of the upstreams."""
         proxies = PSEUDONYM.findall(environ.get("HTTP_VIA", ""))
-        if proxies:  # kept lists may have come from the one that asks, and would be passed on in circles
+        if proxies:  # stored lists may have come from the proxy that asks, and would be passed on in circles
             pass_turn(environ)
-            seconds = max(LIST_SECONDS - len(proxies), 1)  # the one that asks waits no longer than LIST_SECONDS
+            seconds = max(LIST_SECONDS - len(proxies), 1)  # the proxy that asks waits no longer than LIST_SECONDS
             lists = fetch_all(self._upstreams, self._add_via(environ), seconds)
             own = self._proxy.connectors.list_entries(kind)
             return self._merge(own, [fetched.entries(kind) for fetched in lists])
@@ -119,11 +119,11 @@ class Upstreams:
                     left_out.setdefault(owner, []).append(entry_id)
             for owner, ids in left_out.items():
                 first = ", ".join(ids[:MAX_LOGGED_IDS]) + (" …" if len(ids) > MAX_LOGGED_IDS else "")
-                log_once(f"the upstream {upstream.url}: {len(ids)} left out, as {owner} has the same: {first}")
+                log_once(f"the upstream {upstream.url}: {len(ids)} left out, because {owner} has the same: {first}")
         return b"[" + b", ".join(parts) + b"]"
 
     def _update_lists(self, environ: WSGIEnvironment, *, wait: bool) -> None:
-        """Begin to fetch the lists if they are old; if told to, wait for the thread that does it."""
+        """Begin to fetch the lists if they are old; with `wait`, wait for the thread that does it."""
         with self._lock, suppress(RuntimeError):  # no thread can be started
             if not (self._update and self._update.is_alive()):
                 old = [upstream for upstream in self._upstreams if time.monotonic() >= upstream.next_fetch]
@@ -157,7 +157,7 @@ class Upstreams:
         return None
 
     def _find_upstream(self, kind: str, entry_id: str, environ: WSGIEnvironment) -> Upstream | None:
-        """Return the upstream that lists an entry. One that is known does not wait for new lists."""
+        """Return the upstream that lists an entry. If the lists already have the entry, do not wait for new ones."""
         for wait in (False, True):
             self._update_lists(environ, wait=wait)
             for upstream in self._upstreams:
@@ -179,14 +179,14 @@ class Upstreams:
             return self._call(environ, upstream, "POST", f"/v1/do/{quote(command_id)}", deadline, body)
         for upstream in self._upstreams:
             if own_error.status == 404 and upstream.fetched.lists is None:
-                message = f"Nothing was executed: {command_id} is not known here, and perhaps to the upstream"
-                message += f" {upstream.url}, which has not sent its lists: {upstream.fetched.error}"
+                message = f"Nothing was executed: this proxy does not have {command_id}, and it is unknown whether the"
+                message += f" upstream {upstream.url} has it, which sent no lists: {upstream.fetched.error}"
                 raise ProxyError(503, "upstream_unavailable", message)
         message = f"{own_error.message.rstrip('.')}. No upstream lists it either."
         raise ProxyError(own_error.status, own_error.error_code, message)
 
     def _suggest(self, environ: WSGIEnvironment, category: str) -> Response | None:
-        """Ask the upstreams in turn, since typeaheads are not listed; those that have sent no lists come last."""
+        """Ask the upstreams in turn, because typeaheads are not listed; upstreams that sent no lists come last."""
         try:
             import_part("spiffproxy_typeahead").load_typeahead(self._proxy.connectors, category)
         except ProxyError as error:
@@ -210,10 +210,10 @@ class Upstreams:
         raise failure
 
     def _redirect(self, environ: WSGIEnvironment, auth_id: str, suffix: str) -> Response | None:
-        """Send a browser that signs in to the upstream."""
+        """Redirect the browser of a sign-in to the upstream."""
         try:
             own_error = self._find_own_error("auths", auth_id)
-        except ProxyError:  # which the sign-in of this proxy explains
+        except ProxyError:  # the sign-in of this proxy reports it
             own_error = None
         upstream = self._find_upstream("auths", auth_id, environ) if own_error else None
         if upstream is None:
@@ -237,6 +237,10 @@ class Upstreams:
             except RequestError as error:
                 failure = error
         if failure is None:
+            if response.status == 401:
+                log_once(
+                    f"the upstream {upstream.url} responded 401; is its key in CONNECTOR_PROXY_UPSTREAMS_FILE right?"
+                )
             headers = {name: value for name, value in response.headers.items() if name.lower() == "retry-after"}
             content_type = response.headers.get("Content-Type") or "application/octet-stream"
             return Response(response.status, response.body, content_type, headers)
@@ -249,7 +253,7 @@ class Upstreams:
 
 
 def make_pseudonym(settings: Settings, upstreams: list[Upstream]) -> str:
-    """Return the name of this installation in Via, which all of its workers have; replicas, if they have one URL."""
+    """Return the name of this installation in Via. Its workers share it, and replicas with the same PUBLIC_URL."""
     place = settings.public_url or socket.gethostname()
     words = [place, settings.host, settings.port, *(upstream.url for upstream in upstreams)]
     return f"spiffproxy-{hashlib.sha256(encode_json(words)).hexdigest()[:16]}"

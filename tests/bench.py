@@ -1,6 +1,6 @@
-"""Measure what the proxy costs. Run by `make bench`; prints ratios, so that machines compare. Asserts nothing.
+"""Measure what the proxy costs. `make bench` runs it; it prints ratios, because times differ between machines.
 
-With bytecode compiled, and logging off; medians of several rounds, the things compared taking turns.
+Bytecode is compiled, and the log is off. Each number is the median of several rounds, in which the measures take turns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BODY = {
 
 
 def bare(environ, start_response):
-    """Read and write the same JSON, and nothing else: what any proxy has to do."""
+    """Read and write the same JSON, and nothing else: what any proxy must do."""
     body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     answer = json.dumps(
         {
@@ -83,7 +83,7 @@ def microseconds(application, method, path, body=b"", calls=2000):
 
 
 def take_turns(rounds, **measures):
-    """Return the median of each measure, the measures taking turns so that the machine's moods hit all alike."""
+    """Return the median of each measure, the measures taking turns, so that a slow moment of the machine affects all of them."""
     results = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
@@ -92,7 +92,7 @@ def take_turns(rounds, **measures):
 
 
 def write_connectors(folder, commands, per_connector=20):
-    """Write that many commands into a folder, and return it."""
+    """Write this number of commands into a folder, and return it."""
     for start in range(0, commands, per_connector):
         package = Path(folder) / f"connector_bench{start // per_connector}" / "commands"
         package.mkdir(parents=True)
@@ -110,7 +110,7 @@ def bench_calls():
     measures = {"bare": lambda: microseconds(bare, "POST", "/", body)}
     with tempfile.TemporaryDirectory() as parent:
         for count in 1, 100, 1000:
-            # a process of its own for each: the names are the same
+            # each in its own process, because the names are the same
             folder = write_connectors(Path(parent) / str(count), count)
             measures[str(count)] = in_process(
                 f"from spiffproxy import Proxy; app = Proxy({{'CONNECTOR_PROXY_CONNECTORS': {folder!r}}})",
@@ -133,7 +133,7 @@ class {name}(ProgramCommand):
     def __init__(self, text: str):
         self.text = text
 """
-# by language: a program that does nothing but read and answer
+# by language: a program that only reads its input and prints null
 PROGRAMS = {
     "sh": ("sh", "-c", "cat > /dev/null; echo null"),
     "python -S": (sys.executable, "-S", "-c", "import json, sys; json.load(sys.stdin); print(json.dumps(None))"),
@@ -175,7 +175,7 @@ def run_bare(program, body, calls=20):
 
 
 def in_process(setup, expression):
-    """Return a function that evaluates an expression in a process of its own, where `setup` has run."""
+    """Return a function that evaluates an expression in a process of its own, after `setup` has run there."""
     loop = (
         f"import sys, bench, logging\nlogging.disable()\n{setup}\nfor _ in sys.stdin: print({expression}, flush=True)"
     )
@@ -206,7 +206,7 @@ make_server("127.0.0.1", PORT, application).serve_forever()
 
 
 def seconds_to_first_answer(arguments):
-    """Start a server and return the time until it has answered."""
+    """Start a server and return the time until its first response."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     start = time.perf_counter()
@@ -252,7 +252,7 @@ print("answered", flush=True)
 
 
 def bench_lambda():
-    """Compare what a new process takes for its first answer, from the unpacked zip, with a Python that does nothing."""
+    """Compare the first response of a new process, from the unpacked zip, with a Python that does nothing."""
     # Lambda's folder is read-only: what has no bytecode there is compiled each time
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "", "CONNECTOR_PROXY_API_KEY": "k"}
     with tempfile.TemporaryDirectory() as folder, upstream() as port:
@@ -309,7 +309,7 @@ def bench_memory():
             text=True,
             check=True,
         )
-    print(f"peak memory of a call with 20 MB    {float(ended.stdout):.1f} × the body (which the measure holds, too)")
+    print(f"peak memory of a call with 20 MB    {float(ended.stdout):.1f} × the body (which the benchmark holds, too)")
 
 
 UPSTREAM = """
@@ -336,14 +336,14 @@ server.serve_forever()
 
 
 def bench_http():
-    """Compare GetRequestV2 over https with a bare connection that is kept, and with urlopen() as it comes."""
+    """Compare GetRequestV2 over https with a reused connection of http.client, and with urlopen()."""
     with tempfile.TemporaryDirectory() as folder, upstream(write_certificates(folder)) as port:
         compare_clients(port)
 
 
 @contextlib.contextmanager
 def upstream(*certificate):
-    """Start a server that answers every GET, and yield its port."""
+    """Start a server that responds to every GET, and yield its port."""
     process = subprocess.Popen([sys.executable, "-c", UPSTREAM, *certificate], stdout=subprocess.PIPE, text=True)
     try:
         yield int(process.stdout.readline())
@@ -370,7 +370,7 @@ def compare_clients(port):
 
     def ask_ours():
         if GetRequestV2(url).execute({}, {})["error"]:
-            raise SystemExit("the upstream does not answer")
+            raise SystemExit("the upstream does not respond")
 
     def ask_anew():
         with urllib.request.urlopen(url) as answer:
@@ -389,8 +389,8 @@ def compare_clients(port):
         anew=lambda: per_second(ask_anew, 10),
     )
     kept.close()
-    print(f"http/GetRequestV2 over https        {results['ours'] / results['kept']:.2f} × a bare kept http.client")
-    print(f"                                    {results['ours'] / results['anew']:.1f} × urlopen() as it comes")
+    print(f"http/GetRequestV2 over https        {results['ours'] / results['kept']:.2f} × http.client, reusing it")
+    print(f"                                    {results['ours'] / results['anew']:.1f} × urlopen()")
     print(f"(calls a second: {results['ours']:.0f}, {results['kept']:.0f}, {results['anew']:.0f})")
 
 
@@ -399,7 +399,7 @@ FLOOR = """
 import http.client, json, ssl, sys, bench
 from wsgiref.simple_server import WSGIServer, make_server
 port, length, plain, secure = map(int, sys.argv[1:])
-WSGIServer.request_queue_size = 1024  # with 5, its own, clients would wait for lost packets
+WSGIServer.request_queue_size = 1024  # with its default, 5, clients would wait for lost packets
 kept = http.client.HTTPSConnection("127.0.0.1", secure, context=ssl.create_default_context())
 headers = {"User-Agent": "spiffproxy/0.1.0", "Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
 def fetch(connection):
@@ -520,7 +520,7 @@ def bench_gunicorn(stack, data):
 
 
 def write_certificates(folder):
-    """Write a certificate of a new authority, have this process and its children trust it, and return its file."""
+    """Write a certificate of a new authority, which this process and its children trust, and return its file."""
     import trustme
 
     authority = trustme.CA()
@@ -544,7 +544,7 @@ def http_request(method, path, body=b""):
 
 @contextlib.contextmanager
 def running(arguments, **environ):
-    """Start a server, wait until it answers, and yield its port."""
+    """Start a server, wait until it responds, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -572,7 +572,7 @@ def running(arguments, **environ):
 
 
 def rate(port, data, *, clients, seconds):
-    """Return requests a second, of that many clients at once."""
+    """Return the requests a second of this number of clients at once."""
     start = time.perf_counter()
     end = start + seconds
 
@@ -585,7 +585,7 @@ def rate(port, data, *, clients, seconds):
                 while part := connection.recv(65536):
                     answer += part
             if not answer.startswith((b"HTTP/1.0 200", b"HTTP/1.1 200")):
-                raise SystemExit(f"no answer, but {answer[:200]!r}")
+                raise SystemExit(f"the response is not of status 200: {answer[:200]!r}")
             count += 1
         return count
 

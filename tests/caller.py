@@ -1,6 +1,8 @@
-"""A process that runs commands, for tests of what a process has once: its environment, its resolver, its memory.
+"""A process that runs commands, for tests of what exists once in a process: environment, resolver, memory.
 
-Each line that it reads is a call, and each that it writes is the answer. Its argument says where names and addresses lead.
+It reads a call from each line of stdin, and prints the response as a line. Its argument is JSON, `[names, routes]`:
+`names` maps a host to the addresses of each look-up, or null if the resolver does not respond; `routes` maps an address
+to the one that it stands for.
 """
 
 import io
@@ -22,16 +24,16 @@ connect = socket.socket.connect
 
 
 def getaddrinfo(host, port, *arguments, **options):
-    """Return the addresses that are next in turn for the name; null is a resolver that does not answer.
+    """Return the next addresses of the name; null stands for a resolver that does not respond.
 
-    No test can bring in a real one: the system asks the servers that /etc/resolv.conf names.
+    The tests cannot use a resolver of their own, because the system asks the servers in /etc/resolv.conf.
     """
     if host not in names:
         return look_up(host, port, *arguments, **options)
     addresses = names[host].pop(0) if len(names[host]) > 1 else names[host][0]
     if addresses is None:
         time.sleep(30)  # longer than any test waits for it
-        raise socket.gaierror("no server has answered")
+        raise socket.gaierror("no server responded")
     return [entry for address in addresses for entry in look_up(address, port, *arguments, **options)]
 
 
@@ -40,7 +42,7 @@ def find_own_name(*_):
 
 
 def connect_routed(self, address):
-    """Stay on this machine: what lies elsewhere is at a loopback address."""
+    """Connect to a loopback address in place of an address of another machine."""
     return connect(self, (routes.get(address[0], address[0]), *address[1:]))
 
 
@@ -58,11 +60,11 @@ for line in sys.stdin:
         "PATH_INFO": f"/v1/do/{command}",
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(body)),
-        "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY": "k",  # without one the proxy would warn on stderr
+        "HTTP_SPIFF_CONNECTOR_PROXY_API_KEY": "k",  # without a key the proxy would warn on stderr
         "wsgi.input": io.BytesIO(body),
     }
     settings["CONNECTOR_PROXY_API_KEY"] = "k"
     answer = json.loads(b"".join(Proxy(settings)(environ, lambda status, _: statuses.append(int(status[:3])))))
-    # not ru_maxrss, which begins with what the parent had
+    # not ru_maxrss, which begins with the parent's memory
     kilobytes = re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
     print(json.dumps([answer, statuses[-1], threading.active_count(), int(kilobytes[0])]), flush=True)

@@ -1,4 +1,4 @@
-"""A client of the built-in server: requests over sockets of their own, from outside the process."""
+"""A client of the built-in server: requests from outside its process, each over a new connection."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ CALL = b"POST /v1/do/example/Echo HTTP/1.1\r\nHost: x\r\nContent-Type: applicati
 
 
 def request(server, method, path, body=None, **headers):
-    """Make one request over a connection of its own, as SpiffArena's backend does."""
+    """Send one request over a new connection, as SpiffArena's backend does."""
     connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
     try:
         connection.request(method, path, body, headers)
@@ -35,7 +35,7 @@ def connect(server):
 
 
 def exchange(server, data):
-    """Send bytes as they are and return all that comes back."""
+    """Send bytes as they are, and return all that the server sends."""
     with connect(server) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -44,14 +44,14 @@ def exchange(server, data):
 
 
 def start_command(server, command, **body):
-    """Send a call and return its connection, the answer unread."""
+    """Send a call, and return its connection without reading the response."""
     connection, data = connect(server), json.dumps(body).encode()
     connection.sendall(CALL.replace(b"Echo", command.encode()) + b"Content-Length: %d\r\n\r\n" % len(data) + data)
     return connection
 
 
 def read_answer(connection):
-    """Return the status, headers in one text, and body."""
+    """Return the status, the status line and headers as one string, and the body."""
     with connection.makefile("rb") as file:
         head, _, body = file.read().partition(b"\r\n\r\n")
     return int(head.split()[1]), head.decode(), body
@@ -66,7 +66,7 @@ def secure(connection, authority, server, **versions):
 
 
 def wait_until(condition):
-    """Poll, since there is nothing to be told by; a failure ends it."""
+    """Poll a condition until it is true; fail after 20 s."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Applications and servers for the tests; all of them real, on loopback."""
+"""Applications, servers and upstreams for the tests: all are real, on loopback."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ MODULE = ROOT / "spiffproxy.py"
 CALLER = ROOT / "tests" / "caller.py"
 JSON = "application/json"
 _numbers = itertools.count(1)
-# a shell's background job ignores the one and nohup has it ignore the other; so would the servers that are started here
+# a background job of a shell ignores SIGINT, and nohup ignores SIGHUP; the servers of the tests would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_make_parametrize_id(val):
-    """Name gzip data: it holds the time, and a test needs the same name in every worker of pytest-xdist."""
+    """Give gzip data a name: it contains the time, but a test needs the same name in every worker of pytest-xdist."""
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items):
 
 
 def error_reply(code, message):
-    """The whole envelope of an error; `message` is a regular expression for a part of it."""
+    """Return the envelope of an error, for comparison; `message` is a regular expression for a part of the message."""
     return {
         "command_response": {"body": None, "mimetype": JSON},
         "command_response_version": 2,
@@ -98,7 +98,7 @@ class _Matching:
 
 
 def standard_fields(entries):
-    """Map the ids of what is listed to its parameters, without what is told beyond the protocol."""
+    """Map the id of each listed entry to its parameters, without the fields beyond the protocol."""
     return {
         entry["id"]: [
             {name: parameter[name] for name in ("id", "type", "required")} for parameter in entry["parameters"]
@@ -114,15 +114,15 @@ def find_commands(connector):
         patch.setattr(sys, "path", [*sys.path, str(ROOT / "connectors")])  # as the proxy does
         package = importlib.import_module(f"{connector}.commands")
         names = [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
-        classes = [cls for name in names for cls in vars(importlib.import_module(name)).values()]
-    return {cls.__name__: cls for cls in classes if getattr(cls, "__module__", None) in names}
+        classes = [cls for name in names for cls in spiffproxy.find_classes(importlib.import_module(name))]
+    return {cls.__name__: cls for cls in classes}
 
 
 def check_code(path, status, body):
-    """Fail where a bundled command answers with a code that it does not declare, whatever the test is about.
+    """Fail if a bundled command responds with a code that it does not declare, whatever the test is about.
 
-    What the proxy itself refuses is an envelope, too, and has the status of an error, and a code in lower case; so has
-    what a command raised, but its code is the name of an exception.
+    An error of the proxy itself is an envelope, too, with an HTTP status of 400 or above and a code in lower case. The
+    exception of a command has such a status, too, but its code is the name of the class.
     """
     match = re.fullmatch(r"/?v1/do/(\w+)/(\w+)", path)
     answer = json.loads(body) if match and f"connector_{match[1]}" in BUNDLED and body.startswith(b'{"') else {}
@@ -134,11 +134,11 @@ def check_code(path, status, body):
         command = find_commands(f"connector_{match[1]}")[match[2]]
         general = re.sub("^HttpError[0-9]{3}$", "HttpError<status>", code)
         is_declared = {code, general} & getattr(command, "errors", {}).keys()
-        assert is_declared, f"{match[1]}/{match[2]} answers {code}, which its errors do not have"
+        assert is_declared, f"{match[1]}/{match[2]} responds with {code}, which its errors do not declare"
 
 
 def watch(proxy):
-    """Return the application, each answer of which is checked."""
+    """Return the application, whose responses are all checked by `check_code`."""
 
     def application(environ, start_response):
         statuses = []
@@ -158,7 +158,7 @@ def watch(proxy):
 
 
 def forget_connectors(but=BUNDLED):
-    """Have connectors imported anew; the bundled ones take their time and need it not."""
+    """Let connectors be imported again, except the bundled ones: they are slow to import, and do not change."""
     for name in list(sys.modules):
         if name.startswith("connector_") and name.split(".")[0] not in but:
             del sys.modules[name]
@@ -166,7 +166,7 @@ def forget_connectors(but=BUNDLED):
 
 @pytest.fixture(autouse=True)
 def same_logger(monkeypatch):
-    """Undo what the command line does to a process that ends with it."""
+    """Undo what the command line changes in its process."""
     monkeypatch.setattr("spiffproxy.logger", spiffproxy.logger)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
@@ -180,7 +180,7 @@ def usual_finders(monkeypatch):
 
 @pytest.fixture
 def imports(monkeypatch):
-    """Forget the connectors that a test has imported, where it looked for them, and how it logged."""
+    """Undo what a test changes: the imported connectors, `sys.path`, and the handlers of the log."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
     yield
@@ -189,13 +189,13 @@ def imports(monkeypatch):
 
 @pytest.fixture
 def make_app(imports):
-    """Return a function that makes the application, under WebTest's and the standard validator."""
+    """Return a function that creates the application, under WebTest and the validator of the standard library."""
 
     def make(connectors=CONNECTORS, environ=None, **settings):
         values = {f"CONNECTOR_PROXY_{name}": str(value) for name, value in settings.items()}
         proxy = watch(Proxy({"CONNECTOR_PROXY_CONNECTORS": str(connectors), **values, **(environ or {})}))
         application = TestApp(proxy)
-        application.without_lint = TestApp(proxy, lint=False)  # which also looks at requests, and fails on odd ones
+        application.without_lint = TestApp(proxy, lint=False)  # lint also checks requests, and fails if one is invalid
         return application
 
     return make
@@ -225,7 +225,7 @@ def write_connector(tmp_path):
 
 @pytest.fixture
 def make_command(write_connector, make_app, tmp_path):
-    """Return a function that writes a connector with the given source, and returns what calls a command of it."""
+    """Return a function that writes a connector with the given source, and returns one that calls its commands."""
 
     def make(source, **settings):
         name = write_connector(source)
@@ -243,7 +243,7 @@ def make_command(write_connector, make_app, tmp_path):
 
 @pytest.fixture
 def make_http_call(make_app):
-    """Return a function that makes one which calls a command of the http connector and returns the proxy's answer."""
+    """Return a function that accepts settings, and returns a function that calls commands of the http connector."""
 
     def make(**settings):
         app = make_app(**settings)
@@ -261,13 +261,13 @@ def http_call(make_http_call):
 
 
 def make_environ(**environ):
-    """Return the environment of a process: that of the tests without settings of the proxy, and these variables."""
+    """Return the environment of the tests without settings of the proxy, and with these variables."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_PROXY_")}
     return {**clean, **environ}
 
 
 class _Server:
-    """`python spiffproxy.py` as a process of its own; `log()` is what it has written, once it has ended."""
+    """`python3 spiffproxy.py` as a process of its own."""
 
     def __init__(self, *arguments, python=(sys.executable, "-S"), module=MODULE, cwd=None, **environ):
         self.process = subprocess.Popen(
@@ -277,7 +277,7 @@ class _Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            bufsize=0,  # what readline() took in advance, communicate() would not see
+            bufsize=0,  # readline() would read ahead, and communicate() would miss those lines
         )
         self.first_line = self.process.stderr.readline().decode()
         match = re.search(r"https?://([\d.]+|\[[\d:a-f]+\]):(\d+)", self.first_line)
@@ -290,7 +290,7 @@ class _Server:
     def stop(self, lines=0):
         """End the process and return what it has printed and logged.
 
-        An answer is sent before its line is logged: `lines` says for how many to wait.
+        A response is sent before its line is logged: wait for this number of `lines`.
         """
         log = [self.process.stderr.readline().decode() for _ in range(lines)]
         self.process.terminate()
@@ -298,7 +298,7 @@ class _Server:
         return out.decode(), "".join([self.first_line, *log, rest.decode()])
 
     def kill(self):
-        """End it whatever it is waiting for, and return what it has logged since its first line."""
+        """End the process at once, and return what it has logged since its first line."""
         self.process.kill()
         return self.process.communicate()[1].decode()
 
@@ -313,7 +313,7 @@ def example_server():
 
 @pytest.fixture(scope="module")
 def guarded_server():
-    """The same with the key `k`, which typeahead does not ask for."""
+    """The same with the key `k`; typeahead needs no key."""
     settings = {"CONNECTOR_PROXY_API_KEY": "k", "CONNECTOR_PROXY_TYPEAHEAD_PUBLIC": "on"}
     server = _Server("--connectors", str(CONNECTORS), **settings)
     yield server
@@ -334,7 +334,7 @@ def start_server():
 
 
 def with_code(code):
-    """How to start the server where something has happened before."""
+    """Return the command that starts the server after this code has run in its process."""
     start = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy\n{code}\n"
     return sys.executable, "-S", "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
 
@@ -353,7 +353,7 @@ def run_proxy(*arguments, module=MODULE, cwd=None, **environ):
 
 
 class _Caller:
-    """tests/caller.py; `threads` and `kilobytes` are those that it had after the last call, and at its most."""
+    """tests/caller.py. After a call, `threads` is the number of its threads, and `kilobytes` its peak memory."""
 
     def __init__(self, names, routes, environ):
         self.process = subprocess.Popen(
@@ -378,7 +378,7 @@ class _Caller:
 
 @contextlib.contextmanager
 def start_caller(names=(), routes=(), **environ):
-    """A process that calls commands: where `names` lead at each look-up, null being nowhere, and `routes` addresses."""
+    """Start a process that calls commands; tests/caller.py describes `names` and `routes`."""
     caller = _Caller(dict(names), dict(routes), environ)
     try:
         yield caller
@@ -428,7 +428,7 @@ def serve_http(tls=None, host="127.0.0.1", port=0):
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with server:
-        server.handle_error = lambda *_: None  # clients break off on purpose
+        server.handle_error = lambda *_: None  # clients disconnect on purpose
         server.requests = []
         server.answer = lambda request: (200, {"Content-Type": JSON}, b'{"ok": true}')
         server.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}"
@@ -494,7 +494,7 @@ def tls_upstream(authority):
 
 
 def free_port():
-    """Return a port that nobody listens on, and that no other test gets; a server may be started on it."""
+    """Return a port on which nothing listens, and that no other test gets; a server may be started on it."""
     server = socket.socket()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind(("127.0.0.1", 0))
@@ -547,7 +547,7 @@ def serve_sockets(talk, host="127.0.0.1", port=0):
 
 @contextlib.contextmanager
 def serve_nobody(host="127.0.0.1", port=0):
-    """A listener whose queue is full, which does not answer; yields its port."""
+    """Yield the port of a listener whose queue is full: a connection to it times out."""
     with socket.create_server((host, port), backlog=0) as listener, contextlib.ExitStack() as stack:
         for _ in range(4):
             waiting = stack.enter_context(socket.socket())
@@ -557,7 +557,7 @@ def serve_nobody(host="127.0.0.1", port=0):
 
 
 def read_request(connection):
-    """Return the head of a request."""
+    """Return the request line and headers of a request."""
     head = b""
     while b"\r\n\r\n" not in head:
         part = connection.recv(65536)
@@ -578,7 +578,7 @@ def at_once(function, rows):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that can be put forward: nobody has to wait for what takes 15 or 40 seconds."""
+    """A clock that a test can put forward, in place of a wait of 15 or 40 seconds."""
     started = time.monotonic
     clock = SimpleNamespace(seconds=0)
     monkeypatch.setattr(time, "monotonic", lambda: started() + clock.seconds)

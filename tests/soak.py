@@ -1,9 +1,9 @@
-"""Everything at once, for ten minutes, against the proxy's own server. Run by `make soak`; SECONDS=30 makes it shorter.
+"""Load the built-in server in every way at once, for ten minutes. `make soak` runs it; SECONDS=30 makes it shorter.
 
-Calls in bursts, commands that hang, clients that stall, hang up, go on sending or send nonsense, each kind from a
-process of its own, on loopback. Prints what became of the calls ("too busy" is as it should be: that many commands
-were running), and the server's threads, descriptors and memory after a warm-up and at the end. Exits with 1 where a
-call got no answer or a wrong one, or where one of those has grown.
+There are calls in bursts, commands that hang, and clients that stall, disconnect, go on sending or send nonsense; each
+kind runs in its own process, on loopback. It prints the number of calls by outcome ("too busy" is right: the maximum
+number of commands was running), and the server's threads, descriptors and memory after a warm-up and at the end. The
+exit status is 1 if a call got no response or a wrong one, or if one of these numbers has grown.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SECONDS = int(os.environ.get("SECONDS", "600"))
-THREADS = 16  # few, so that they are all taken now and then
-CLIENTS = 64  # of one burst; of all that is below, some 300 connections are open at once
+THREADS = 16  # few, so that all of them are sometimes in use
+CLIENTS = 64  # in one burst; all clients together have some 300 connections open
 PATIENCE = 30  # s: a call that takes longer is lost
 KEY = "correct horse"
 ECHO, WAIT = "/v1/do/example/Echo", "/v1/do/example/Wait"
@@ -48,18 +48,18 @@ NONSENSE = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 ]
 REST = 15  # s: longer than a thread without work lives
-# what may be more at the end than after the warm-up, for what happens to go on
+# the growth from the warm-up to the end that is allowed, because something may still be running
 MORE_THREADS, MORE_DESCRIPTORS = 4, 4
-# The allocator keeps what a thread once had for bodies of up to 1 MB; where each call leaves 100 bytes behind, it is
-# more than this after ten minutes.
+# The allocator keeps the memory of bodies of up to 1 MB in each thread. A leak of 100 bytes for each call is more than
+# this after ten minutes.
 MORE_MEGABYTES = 16
 
 
-# --- what clients do: each returns how many calls came to what end ---
+# --- what clients do: each function returns the number of calls by outcome ---
 
 
 def rounds(until, pause):
-    """Yield numbers until the time is over, with a pause behind each, which bounds them."""
+    """Yield numbers until the time is over, with a pause after each, which limits the load."""
     number = 0
     while time.monotonic() < until:
         yield number
@@ -68,7 +68,7 @@ def rounds(until, pause):
 
 
 def ask(port, path, body, status, words, key=KEY):
-    """Make a call over a connection of its own and return, in a word, what became of it."""
+    """Make a call over a new connection, and return its outcome as a word."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     headers = {"Content-Type": "application/json", "Spiff-Connector-Proxy-Api-Key": key}
     try:
@@ -94,7 +94,7 @@ def echo(port, text):
 
 
 def bursts(port, until, seed):
-    """Many clients at once, each with a text that nobody else sends."""
+    """Many clients at once, each with a string that no other client sends."""
     counts = Counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
         for number in rounds(until, 0.2):
@@ -108,7 +108,7 @@ def large_bodies(port, until, seed):
 
 
 def hangs(port, until, seed):
-    """As many commands as may run, for a second of every two."""
+    """The maximum number of commands, which run for a second of every two."""
     counts = Counter()
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in rounds(until, 1):
@@ -118,7 +118,7 @@ def hangs(port, until, seed):
 
 
 def early_answers(port, until, seed):
-    """Too large a body and a wrong key: both are answered while the body is on its way."""
+    """Too large a body, and a wrong key: the response comes while the body is still being sent."""
     counts = Counter()
     for _ in rounds(until, 0.5):
         counts[ask(port, ECHO, "a" * 5_000_000, 413, b"request_too_large")] += 1
@@ -160,7 +160,7 @@ def resets(port, until, seed):
 
 
 def nonsense(port, until, seed):
-    """Bytes that are no request: what they are answered with is not looked at, but the server must come to an end."""
+    """Bytes that are not a request: any response is right, but the server must close the connection."""
     randomness = random.Random(seed)
     counts = Counter()
     for number in rounds(until, 0.05):
@@ -182,7 +182,7 @@ WORK = [bursts, bursts, bursts, large_bodies, hangs, early_answers, stalls, rese
 
 
 def work(port, seconds):
-    """Do it all at once, each in a process of its own, and return the sum."""
+    """Run all kinds of clients at once, each in its own process, and return the sums."""
     until = time.monotonic() + seconds
     with ProcessPoolExecutor(len(WORK)) as pool:
         return sum((job.result() for job in [pool.submit(do, port, until, n) for n, do in enumerate(WORK)]), Counter())
@@ -192,7 +192,7 @@ def work(port, seconds):
 
 
 def measure(pid):
-    """Return what a process has, as Linux says it, once it has come to rest."""
+    """Return what a process uses, as Linux reports it, after the process has become idle."""
     time.sleep(REST)
     status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))

@@ -67,7 +67,7 @@ def test_another_method_on_a_command_is_405(app, method):
     answer = app.without_lint.request(ECHO, method=method, status=405)
     assert answer.headers["Allow"] == "POST, OPTIONS"
     if method != "HEAD":
-        assert answer.json == error_reply("method_not_allowed", f"takes POST, OPTIONS, not {method}")
+        assert answer.json == error_reply("method_not_allowed", f"accepts POST, OPTIONS, but not {method}")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_another_method_on_a_command_is_405(app, method):
 def test_another_method_on_what_is_read_is_405(app, path, method):
     answer = app.request(path, method=method, status=405)
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
-    assert answer.json == error_reply("method_not_allowed", "takes GET, HEAD, OPTIONS")
+    assert answer.json == error_reply("method_not_allowed", "accepts GET, HEAD, OPTIONS")
 
 
 @pytest.mark.parametrize("path", ["/", "/liveness", "/v1/commands", "/v1/auths", "/v1/status", "/v1/openapi.json"])
@@ -257,13 +257,13 @@ def test_without_a_length_it_is_411(app, environ):
 def test_a_length_and_a_transfer_encoding_are_refused(app):
     """Of the two, servers and proxies take different ones for the end of the body (RFC 9112 section 6.3)."""
     answer = post(app, HTTP_TRANSFER_ENCODING="chunked")
-    assert answer.json == error_reply("invalid_content_length", "send the Content-Length alone")
+    assert answer.json == error_reply("invalid_content_length", "Send only the Content-Length")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate, gzip", "x" * 1000])
 def test_a_body_with_a_content_encoding_is_refused(app, coding):
     answer = post(app, status=415, HTTP_CONTENT_ENCODING=coding)
-    words = f"The body has the Content-Encoding '{coding[:40].lower()}'; send it as it is, without one"
+    words = f"The request body has the Content-Encoding '{coding[:40].lower()}'. Send it without a Content-Encoding"
     assert answer.json == error_reply("unsupported_media_type", words)
 
 
@@ -301,7 +301,7 @@ def test_without_a_length_where_the_server_ends_the_body(make_app, environ):
 @pytest.mark.parametrize("length", ["-1", "+2", "2.0", "0x2", "2, 2", "1e1", "two", "²", "2 2"])
 def test_a_length_that_is_no_number(app, length):
     answer = post(app, CONTENT_LENGTH=length)
-    assert answer.json == error_reply("invalid_content_length", "which is no plain number")
+    assert answer.json == error_reply("invalid_content_length", "It must be a number of bytes")
 
 
 class Untouched(io.BytesIO):

@@ -39,17 +39,17 @@ class C(_Shared): pass
     ),
     "no execute": (
         "\n\n@staticmethod\nclass C:\n    '''C'''\n    pass\nC = C.__func__\n",
-        [(4, "C has no execute, and is not listed; add it, or begin the name with _")],
+        [(4, "C has no execute, so it is not listed; add execute, or begin the name with _")],
     ),
-    "indented": ("if True:\n    class C:\n        pass\n", [(2, "C has no execute, and is not listed")]),
-    "execute is no function": ("class C:\n    execute = 1\n", [(1, "C has no execute, and is not listed")]),
+    "indented": ("if True:\n    class C:\n        pass\n", [(2, "C has no execute, so it is not listed")]),
+    "execute is no function": ("class C:\n    execute = 1\n", [(1, "C has no execute, so it is not listed")]),
     "run": (
         "class C:\n    '''run'''\n    x = 'run'\n    def run(self, config, task_data): pass\n",
-        [(4, r"C has run, but what is called is execute\(self, config, task_data\); rename it")],
+        [(4, r"C has run, but the proxy calls execute\(self, config, task_data\); rename it")],
     ),
     "spiff__": (
         f"class C:\n    def __init__(self, url,\n        spiff__task_id=None): pass\n{EXECUTE}",
-        [(3, "spiff__task_id never arrives, because names with spiff__ are SpiffArena's own; rename it")],
+        [(3, "spiff__task_id never arrives, because names with spiff__ in front are SpiffArena's own; rename it")],
     ),
     "inherited": (
         f"class _Base:\n    def __init__(self, spiff__a): pass\nclass C(_Base):\n    x = 1\n{EXECUTE}",
@@ -110,7 +110,7 @@ class C(_Shared): pass
     ),
     "mutable default": (
         f"class C:\n    def __init__(self, a=(), b={{}}): pass\n{EXECUTE}",
-        [(2, "all calls share the default of b; write None, and make a new one in execute$")],
+        [(2, "all calls share the default of b; write None, and create the value in execute$")],
     ),
     "make_dataclass": (
         "from dataclasses import make_dataclass\nC = make_dataclass('C', ['a'], namespace={'execute': lambda *_: None})\n",
@@ -118,7 +118,7 @@ class C(_Shared): pass
     ),
     "make_dataclass without execute": (
         "from dataclasses import make_dataclass\nC = make_dataclass('C', ['a'])\nC.__module__ = __name__\n",
-        [(None, "C has no execute, and is not listed")],
+        [(None, "C has no execute, so it is not listed")],
     ),
     "syntax": ("class C:\n    def\n", [(2, ".*things cannot be imported: SyntaxError: invalid syntax")]),
     "import": (
@@ -167,7 +167,7 @@ def test_a_missing_init(check, tmp_path):
     commands = tmp_path / "connector_mine" / "commands"
     commands.mkdir(parents=True)
     (commands / "things.py").write_text(GOOD)
-    missing = "is missing, so that Python does not take the folder for a package; add it, empty"
+    missing = "is missing, so the folder is not a package; create it as an empty file"
     lines = [f"{folder}/__init__.py: {missing}" for folder in (commands.parent, commands)]
     assert check("--connectors", tmp_path) == (1, lines)
     (commands.parent / "__init__.py").touch()
@@ -194,7 +194,7 @@ def test_a_class_without_a_source(check, write_connector, tmp_path):
     """Is told by its file."""
     name = write_connector("C = type('C', (), {'__module__': __name__})")
     path = tmp_path / f"connector_{name}" / "commands" / "things.py"
-    line = f"{path}: C has no execute, and is not listed; add it, or begin the name with _"
+    line = f"{path}: C has no execute, so it is not listed; add execute, or begin the name with _"
     assert check(name, "--connectors", tmp_path) == (1, [line])
 
 
@@ -212,7 +212,7 @@ def test_a_connector_that_another_hides(check, tmp_path):
         shutil.copytree(CONNECTORS / "connector_example", tmp_path / folder / "connector_example")
     shutil.copytree(CONNECTORS / "connector_example", tmp_path / "second" / "connector_smtp")
     flags = [flag for folder in ("first", "second", "first") for flag in ("--connectors", tmp_path / folder)]
-    hidden = "is found before it; rename one, unless that is intended"
+    hidden = "is found first; rename one of them, unless this is intended"
     line = f"{tmp_path}/second/connector_example: is hidden by {tmp_path}/first/connector_example, which {hidden}"
     bundled = f"{ROOT}/connectors/connector_smtp: is hidden by {tmp_path}/second/connector_smtp, which {hidden}"
     assert check(*flags) == (1, [line, bundled])
@@ -222,8 +222,8 @@ def test_a_connector_that_another_hides(check, tmp_path):
 def test_an_authentication_without_its_method(check, write_connector, tmp_path):
     source = "class SignIn:\n    def run(self): pass\n"
     name = write_connector(GOOD, auths__in____init__="", auths__in__things=source)
-    line = f"{tmp_path}/connector_{name}/auths/things.py:1: SignIn has no app_description, and is not listed; "
-    assert check(name, "--connectors", tmp_path) == (1, [line + "add it, or begin the name with _"])
+    line = f"{tmp_path}/connector_{name}/auths/things.py:1: SignIn has no app_description, so it is not listed; "
+    assert check(name, "--connectors", tmp_path) == (1, [line + "add app_description, or begin the name with _"])
 
 
 def test_a_connector_that_is_not_there(check, tmp_path):
@@ -284,7 +284,7 @@ RESULTS = {
     "{'status': 200}": "invalid_response: .*it has no 'response' .*, only: status",
     "{'response': {}, 'status': 99}": "invalid_response: .*its status is 99",
     "{'response': {1, 2}}": "invalid_response: .*set is not JSON serializable. result.'response'. is of type set; return sorted.value",
-    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error must be an object, but is a string",
+    "{'command_response_version': 2, 'error': 'no'}": "invalid_response: .*its error must be an object with error_code and message, but is a string",
     "{}[self.x]": "KeyError: 5",
 }
 

@@ -118,10 +118,10 @@ def test_prices_of_several_coins(call):
 @pytest.mark.parametrize(
     ("ids", "currencies", "missing"),
     [
-        ("BTC", "usd", "BTC in usd;"),
-        ("bitcoin,btc,pepe", "usd,xyz", "bitcoin in xyz, btc in usd, btc in xyz, pepe in xyz;"),
-        ("pepe", "eur", "pepe in eur;"),
-        ("stale", "usd", "stale in usd;"),
+        ("BTC", "usd", "BTC in usd."),
+        ("bitcoin,btc,pepe", "usd,xyz", "bitcoin in xyz, btc in usd, btc in xyz, pepe in xyz."),
+        ("pepe", "eur", "pepe in eur."),
+        ("stale", "usd", "stale in usd."),
     ],
 )
 def test_prices_that_coingecko_does_not_have(call, ids, currencies, missing):
@@ -178,7 +178,7 @@ def test_keys(make_call, coingecko, place, key, sent):
             ("GetCoinHistory", {**HISTORY, "date": x}, "dd-mm-yyyy")
             for x in ("", "2025-12-30", "30-2-2025", "30-02-2025", "1-1-2025", "٣٠-12-2025", "30-12-25")
         ],
-        *[("GetPrice", {**PRICE, "api_key": x}, "api_key is not usable") for x in ("CG-k3y\r\nX: y", "CG-k3yÿ")],
+        *[("GetPrice", {**PRICE, "api_key": x}, "api_key is invalid") for x in ("CG-k3y\r\nX: y", "CG-k3yÿ")],
         *[("GetPrice", {**PRICE, "api_key": x}, "api_key must be a string") for x in (5, [KEY])],
         *[("GetCoinHistory", {**HISTORY, "date": x}, "date must be a string such as") for x in (None, 30122025)],
     ],
@@ -197,18 +197,18 @@ RANGE = '{"error": {"status": {"error_code": 10012, "error_message": "exceeds th
 @pytest.mark.parametrize(
     ("refusal", "code", "status", "words"),
     [
-        (answer('{"error": "invalid date"}', 400), "HttpError400", 400, "CoinGecko answered 400: invalid date$"),
-        (refuse(401, 10002, "API Key Missing"), "HttpError401", 401, "401: API Key Missing: a Pro key is for "),
+        (answer('{"error": "invalid date"}', 400), "HttpError400", 400, "CoinGecko responded with 400: invalid date$"),
+        (refuse(401, 10002, "API Key Missing"), "HttpError401", 401, "401: API Key Missing: a Pro key needs "),
         (refuse(400, 10010, "Pro key"), "HttpError400", 400, "400: Pro key$"),
         (answer(RANGE, 401), "HttpError401", 401, "401: exceeds the allowed time range: "),
-        ((403, {"Content-Type": "text/html"}, b"<html>"), "HttpError403", 403, "403: CoinGecko does not let"),
+        ((403, {"Content-Type": "text/html"}, b"<html>"), "HttpError403", 403, "403: CoinGecko blocks the proxy"),
         (answer('{"error": "coin not found"}', 404), "HttpError404", 404, "404: coin not found$"),
-        (answer('{"error": 5}', 404), "HttpError404", 404, "404: there is no such coin$"),
-        (answer("[]", 408), "HttpError400", 408, "408: CoinGecko does not take"),
+        (answer('{"error": 5}', 404), "HttpError404", 404, "404: there is no such coin; correct the id$"),
+        (answer("[]", 408), "HttpError400", 408, "408: CoinGecko refuses"),
         (refuse(429, 429, "Rate Limit", **{"Retry-After": "27"}), "HttpError429", 429, "Limit: try again in 27 s"),
         ((429, {}, b"Throttled"), "HttpError429", 429, "try again in some seconds$"),
-        ((500, {}, b""), "HttpError500", 500, "500: CoinGecko has a fault$"),
-        ((503, {}, b""), "HttpError500", 503, "503: CoinGecko has a fault$"),
+        ((500, {}, b""), "HttpError500", 500, "500: CoinGecko has a fault; try again$"),
+        ((503, {}, b""), "HttpError500", 503, "503: CoinGecko has a fault; try again$"),
         ((200, {"Content-Type": "text/html"}, b"<html>"), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_COINGECKO_URL"),
         (answer('["id"]'), "UnexpectedAnswer", 502, ""),
         (answer('{"gecko_says": "hi"}'), "UnexpectedAnswer", 502, ""),

@@ -130,6 +130,7 @@ def test_call_of_what_fails(arguments, code):
     ended = run_proxy("call", *EXAMPLES, *arguments)
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["error_code"] == code
+    assert re.search(rf"HTTP status \d+ [\w ]+, error {code}(, http_status \d+)?\n$", ended.stderr)
 
 
 def test_call_sees_an_inner_status(example_server):
@@ -271,7 +272,7 @@ def test_list_finds_what_check_finds(write_connector, tmp_path):
         ended = run_proxy(*arguments, "--connectors", str(tmp_path))
         assert ended.returncode == 1
     ended = run_proxy("list", name, "--connectors", str(tmp_path))
-    assert re.search(r"Broken\n  \S+things.py:2: C has run, but what is called is execute", ended.stdout)
+    assert re.search(r"Broken\n  \S+things.py:2: C has run, but the proxy calls execute", ended.stdout)
 
 
 def test_list_fits_the_terminal(tmp_path):

@@ -86,12 +86,12 @@ def test_a_file_is_an_object_or_a_data_url(value, expected):
         ),
         ({"content_base64": "ü"}, "file: its data is not base64"),
         ({"content_base64": "_-8="}, "file: its data is not base64"),
-        ({"content_base64": "\ud800"}, "file holds half of a surrogate pair"),
+        ({"content_base64": "\ud800"}, "file contains half of a surrogate pair"),
         ({"content_base64": None}, "file must be a string, but is null"),
         (make_file(filename=5), "file: filename must be a string, but is a number"),
-        (make_file(filename="\ud800"), "file: filename holds half of a surrogate pair"),
+        (make_file(filename="\ud800"), "file: filename contains half of a surrogate pair"),
         (make_file(mimetype=["a/b"]), "file: mimetype must be a string, but is a list"),
-        (make_file(mimetype="a/b\r\nX: y"), "file: mimetype holds a line break or a null character"),
+        (make_file(mimetype="a/b\r\nX: y"), "file: mimetype contains a line break or a null character"),
         *(
             (value, "file must be a data URL, or an object with filename, content_base64 and mimetype")
             for value in (None, 5, True, [], {}, {"filename": "a"}, [make_file()])
@@ -450,8 +450,8 @@ def test_a_body_that_is_null(http_call, upstream):
 @pytest.mark.parametrize(
     ("body_format", "data", "words"),
     [
-        ("multipart", "a=b", "body_format 'multipart' takes data that is an object, not a string"),
-        ("multipart", [make_file()], "body_format 'multipart' takes data that is an object, not a list"),
+        ("multipart", "a=b", 'data must be an object, because body_format is "multipart", but is a string'),
+        ("multipart", [make_file()], 'data must be an object, because body_format is "multipart", but is a list'),
         ("multipart", {"a": {"b": 1}}, "data: a must be a string, a number, a boolean, a file or a list of these"),
         ("multipart", {"a": [["b"]]}, "data: a must be a string"),
         ("multipart", {"a": make_file(mimetype="x")}, 'data: a: "x" is not a media type'),
@@ -460,9 +460,9 @@ def test_a_body_that_is_null(http_call, upstream):
         ("multipart", {"a": make_file(filename="b\0")}, "is a name with a null character"),
         ("multipart", {"a": make_file(filename="b\\")}, "or with a backslash at its end"),
         ("multipart", {"a\\": "b"}, "or with a backslash at its end"),
-        ("multipart", {"\ud800": "b"}, "data holds half of a surrogate pair"),
+        ("multipart", {"\ud800": "b"}, "data contains half of a surrogate pair"),
         ("multipart", {"\ud800": {}}, "must be a string"),
-        ("multipart", {"a": "\ud800"}, "data holds half of a surrogate pair"),
+        ("multipart", {"a": "\ud800"}, "data contains half of a surrogate pair"),
         ("file", {}, "data must be a data URL, or an object with filename, content_base64 and mimetype"),
         ("file", [make_file()], "data must be a data URL, or an object"),
         ("file", "text", "data: a string must be a data URL"),

@@ -111,12 +111,12 @@ def test_version_2(http_call, upstream, command):
 @pytest.mark.parametrize("command", VERSION_2)
 @pytest.mark.parametrize("status", [400, 404, 503])
 def test_version_2_from_400_on(http_call, upstream, command, status):
-    """Is an error that a boundary event can catch, answered 200: the proxy has done its part."""
+    """Is an error that a boundary event can catch, responded with 200: the proxy has done its part."""
     upstream.answer = lambda request: (status, {"Content-Type": "text/plain"}, b"words")
     answer = http_call(command, url=f"{upstream.url}/path?q=s3cret").json
     assert answer["command_response"]["http_status"] == status
     assert answer["error"]["error_code"] == f"HttpError{status}"
-    assert f"{upstream.url}/path answered {status}" in answer["error"]["message"]
+    assert f"{upstream.url}/path responded with {status}" in answer["error"]["message"]
     assert "s3cret" not in json.dumps(answer)
     if command != "HeadRequestV2":
         assert answer["command_response"]["body"] == {"raw_response": "words"}
@@ -436,7 +436,7 @@ def test_the_size_of_an_answer(make_http_call, upstream, headers, body, fits):
     assert error == (None if fits else ("ResponseTooLarge", 413))
     assert call("HeadRequestV2", url=upstream.url).json["error"] is None
     if not fits:
-        message = "The answer has more than 1000 bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
+        message = "The response has more than 1000 bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
         assert answer["error"]["message"] == message
         assert call("GetRequest", 500, url=upstream.url).json == {"error": message}
 
@@ -535,30 +535,49 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
 @pytest.mark.parametrize(
     ("parameters", "code", "words"),
     [
-        ({"url": "example.org/x"}, "MissingSchema", "write https:// in front"),
-        ({"url": "//example.org/x"}, "MissingSchema", "no scheme"),
-        ({"url": ""}, "MissingSchema", "no scheme"),
-        ({"url": "example.org/x?a=b:c"}, "MissingSchema", "no scheme"),
-        ({"url": "file:///etc/passwd"}, "InvalidSchema", "http:// or https://"),
-        ({"url": "ftp://127.0.0.1/x"}, "InvalidSchema", "http:// or https://"),
-        ({"url": "data:,x"}, "InvalidSchema", "http:// or https://"),
-        ({"url": "localhost:7004/x"}, "InvalidSchema", "http:// or https://"),
-        ({"url": "http:///x"}, "InvalidURL", "no host"),
+        (
+            {"url": "example.org/x"},
+            "MissingSchema",
+            "The URL has no scheme. Write https:// in front of it",
+        ),
+        ({"url": "//example.org/x"}, "MissingSchema", "The URL has no scheme."),
+        ({"url": ""}, "MissingSchema", "The URL is empty. Write it as in https://api.example.org/path"),
+        ({"url": " \n"}, "MissingSchema", "The URL is empty."),
+        ({"url": "example.org/x?key=a:s3cret"}, "MissingSchema", "The URL has no scheme."),
+        (
+            {"url": "file:///etc/passwd"},
+            "InvalidSchema",
+            'The URL begins with "file:". It must begin with https:// or http://',
+        ),
+        ({"url": "ftp://127.0.0.1/x"}, "InvalidSchema", 'begins with "ftp:"'),
+        ({"url": "data:,x"}, "InvalidSchema", 'begins with "data:"'),
+        ({"url": "localhost:7004/x"}, "InvalidSchema", 'begins with "localhost:"'),
+        ({"url": "http:///x"}, "InvalidURL", "The URL has no host. Write it as in https://api.example.org/path"),
         ({"url": "http://"}, "InvalidURL", "no host"),
         ({"url": "http:x"}, "InvalidURL", "no host"),
-        ({"url": "http://a b/"}, "InvalidURL", "host"),
-        ({"url": "http://a..b/"}, "InvalidURL", "host"),
-        ({"url": "http://example.org\u200b/"}, "InvalidURL", "host"),
-        ({"url": "http://exa\xadmple.org/"}, "InvalidURL", "host"),
-        ({"url": f"http://{'a' * 64}.b/"}, "InvalidURL", "host"),
-        ({"url": "http://a%41/"}, "InvalidURL", "host"),
+        (
+            {"url": "http://a b/"},
+            "InvalidURL",
+            'The URL\'s host is "a b", which contains a blank. Use a name such as api.example.org, or an address',
+        ),
+        ({"url": "http://u:s3cret@a b/"}, "InvalidURL", 'The URL\'s host is "a b", which contains a blank.'),
+        ({"url": "http://a..b/"}, "InvalidURL", 'The URL\'s host is "a..b". Use a name'),
+        ({"url": "http://example.org\u200b/"}, "InvalidURL", "contains the invisible character U+200B"),
+        ({"url": "http://exa\xadmple.org/"}, "InvalidURL", "contains the invisible character U+00AD"),
+        ({"url": f"http://{'a' * 64}.b/"}, "InvalidURL", 'aaa.b". Use a name'),
+        ({"url": "http://a%41/"}, "InvalidURL", 'contains "%" (U+0025)'),
         ({"url": "http://\u2100.example/"}, "InvalidURL", "host"),
-        ({"url": "http://[::1/"}, "InvalidURL", "host"),
+        ({"url": "http://[::1/"}, "InvalidURL", 'The URL\'s host is "[::1". Write it as in'),
+        ({"url": "http://::1/"}, "InvalidURL", "or https://[2001:db8::1]:8443"),
+        ({"url": "http://u:s3cret@/"}, "InvalidURL", "The URL's host is invalid."),
         ({"url": "http://[::zz]/"}, "InvalidURL", "host"),
-        ({"url": "http://[1:2:3]/"}, "InvalidURL", "IPv6"),
-        ({"url": "http://a:65536/"}, "InvalidURL", "port"),
+        ({"url": "http://[1:2:3]/"}, "InvalidURL", 'The URL\'s host is "[1:2:3]". Use an IPv6 address'),
+        ({"url": "http://a:65536/"}, "InvalidURL", 'The URL\'s port is "65536". Use a number from 1 to 65535'),
         ({"url": "http://a:0/"}, "InvalidURL", "port"),
-        ({"url": "http://a:x/"}, "InvalidURL", "port"),
+        ({"url": "http://a:x/"}, "InvalidURL", 'The URL\'s port is "x". Use a number from 1 to 65535'),
+        ({"url": "http://a:\u0661/"}, "InvalidURL", "port"),
+        ({"url": "http://fe80::1/"}, "InvalidURL", "put an IPv6 address in brackets: [2001:db8::1]"),
+        ({"url": "http://u:s3cret/@h/"}, "InvalidURL", "The URL's port is invalid. Use a number from 1 to 65535"),
         ({"url": "http://a:-1/"}, "InvalidURL", "port"),
         ({"url": "http://a:" + "9" * 5000}, "InvalidURL", "port"),
         ({"url": "http://a/\ud800"}, "InvalidURL", "surrogate"),
@@ -570,7 +589,11 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
             "ValueError",
             'data must be an object such as {"name": "Jane"}, because body_format is "form"',
         ),
-        ({"data": {"a": {"b": 1}}, "body_format": "form"}, "ValueError", "data: a must be a text, a number, or a list"),
+        (
+            {"data": {"a": {"b": 1}}, "body_format": "form"},
+            "ValueError",
+            "data: a must be a string, a number, or a list",
+        ),
         (
             {"body_format": "xml"},
             "ValueError",
@@ -580,15 +603,25 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"data": "\ud800", "body_format": "raw"}, "ValueError", "surrogate"),
         ({"data": {"a": "\ud800"}, "body_format": "form"}, "ValueError", "surrogate"),
         ({"headers": []}, "ValueError", "headers must be an object"),
-        ({"headers": {"A": 1}}, "InvalidHeader", "The header A must be text, not int"),
-        ({"headers": {"A B": "x"}}, "InvalidHeader", "'A B' is no name"),
-        ({"headers": {"": "x"}}, "InvalidHeader", "'' is no name"),
-        ({"headers": {"A\n": "x"}}, "InvalidHeader", "is no name"),
-        ({"headers": {"Ä": "x"}}, "InvalidHeader", "is no name"),
-        ({"headers": {"A": "x\r\nB: y"}}, "InvalidHeader", "A holds a control character"),
-        ({"headers": {"A": "x\x01y"}}, "InvalidHeader", "A holds a control character"),
-        ({"headers": {"A": "x\ny"}}, "InvalidHeader", "A holds a control character"),
-        ({"headers": {"A": "€"}}, "InvalidHeader", "beyond latin-1"),
+        (
+            {"headers": {"A": 1}},
+            "InvalidHeader",
+            "The header A must be a string, but is a number. Put quotes around it",
+        ),
+        (
+            {"headers": {"A B": "x"}},
+            "InvalidHeader",
+            'headers: "A B" is not the name of a header: it contains a blank. Use letters, digits and hyphens',
+        ),
+        ({"headers": {"": "x"}}, "InvalidHeader", 'headers: "" is not the name of a header. Use'),
+        ({"headers": {"A\n": "x"}}, "InvalidHeader", "contains a line break"),
+        ({"headers": {"Ä": "x"}}, "InvalidHeader", 'contains "Ä" (U+00C4)'),
+        ({"headers": {"A:": "x"}}, "InvalidHeader", 'contains ":" (U+003A)'),
+        ({"headers": {"A": "x\r\nB: y"}}, "InvalidHeader", "The header A contains a line break. Remove it"),
+        ({"headers": {"A": "x\x01y"}}, "InvalidHeader", "A contains the invisible character U+0001. Remove it"),
+        ({"headers": {"A": "x\ny"}}, "InvalidHeader", "A contains a line break"),
+        ({"headers": {"A": "s3cret€"}}, "InvalidHeader", 'A contains "€" (U+20AC). Use only characters of latin-1'),
+        ({"headers": {"A": "\ud800"}}, "InvalidHeader", "A contains the invisible character U+D800."),
     ],
 )
 def test_mistakes_of_the_author_are_permanent(http_call, upstream, parameters, code, words):
@@ -596,6 +629,7 @@ def test_mistakes_of_the_author_are_permanent(http_call, upstream, parameters, c
     assert (answer["error"]["error_code"], answer["command_response"]["http_status"]) == (code, 400)
     assert answer["command_response"]["body"] == {}
     assert words in answer["error"]["message"]
+    assert "s3cret" not in str(answer)
     assert upstream.requests == []
 
 

@@ -336,7 +336,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("talk", "code", "words"),
     [
-        (closes, "ConnectionError", "closed the connection without response"),
+        (closes, "ConnectionError", "closed the connection without a response"),
         (resets, "ConnectionError", "failed: Connection reset by peer"),
         (says(b"H"), "ConnectionError", "closed the connection in the middle of the status line"),
         (says(b"HTTP/1.1 2"), "ConnectionError", "closed the connection in the middle of the status line"),
@@ -344,14 +344,14 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (says(b"HTTP/1.1 200 OK\r\n"), "ConnectionError", "closed the connection in the middle of the headers"),
         (says(b"HTTP/1.1 200 OK\r\nContent-Length: 1"), "ConnectionError", "in the middle of the headers"),
         (says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "ConnectionError", "in the middle of the headers"),
-        (says(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "ConnectionError", "closed the connection without response"),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"5\r\nshort\r\n"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"5\r\nsho"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"5\r\nshort\r\n0"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"5\r\nshort"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED + b"5\r\nshort\r"), "ChunkedEncodingError", "cut short"),
-        (says(CHUNKED), "ChunkedEncodingError", "cut short"),
+        (says(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "ConnectionError", "closed the connection without a response"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED + b"5\r\nshort\r\n"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED + b"5\r\nsho"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED + b"5\r\nshort\r\n0"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED + b"5\r\nshort"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED + b"5\r\nshort\r"), "ChunkedEncodingError", "response is incomplete"),
+        (says(CHUNKED), "ChunkedEncodingError", "response is incomplete"),
     ],
 )
 def test_without_a_whole_answer(http_call, raw_server, talk, code, words):
@@ -697,7 +697,7 @@ def test_no_connection_in_time(make_http_call):
     with serve_nobody() as port:
         answer = make_http_call(HTTP_TIMEOUT=0.3)(GET, url=f"http://127.0.0.1:{port}/")
     assert outcome(answer) == ("ConnectTimeout", 500, {})
-    assert answer.json["error"]["message"] == f"127.0.0.1 port {port} does not answer"
+    assert answer.json["error"]["message"] == f"127.0.0.1 port {port} does not respond"
 
 
 @pytest.mark.parametrize(("seconds", "code"), [(39, None), (41, "ReadTimeout")])
@@ -777,7 +777,11 @@ def test_a_certificate_of_nobody(http_call):
     [
         (lambda connection, number: connection.recv(65536) and OK, "SSLError", "TLS with 127.0.0.1 failed: "),
         (hangs_up, "SSLError", "TLS with 127.0.0.1 failed: the server closed the connection. Does port "),
-        (resets_at_once, "ConnectionError", "127.0.0.1 broke off the TLS handshake: Connection reset by peer"),
+        (
+            resets_at_once,
+            "ConnectionError",
+            "127.0.0.1 closed the connection during the TLS handshake: Connection reset by peer",
+        ),
     ],
 )
 def test_tls_that_is_none(http_call, raw_server, talk, code, words):
@@ -1523,10 +1527,10 @@ def test_a_tunnel_to_an_ipv6_address(call_through):
         ("https://other.example/", closes, "ProxyError", "The HTTP proxy did not connect to other.example:443: closed"),
         ("https://other.example/", resets, "ProxyError", "other.example:443: Connection reset by peer"),
         ("http://other.example/", then_waits(b"nonsense"), "InvalidResponse", "is not valid HTTP: it starts with"),
-        ("https://other.example/", silent, "ReadTimeout", "The HTTP proxy did not answer in time"),
+        ("https://other.example/", silent, "ReadTimeout", "The HTTP proxy did not respond in time"),
         ("https://other.example/", connects_to_nobody, "SSLError", "TLS with other.example failed"),
-        ("http://other.example/", says(head(407)), "HttpError407", "http://other.example/ answered 407"),
-        ("http://other.example/", says(head(502)), "HttpError502", "http://other.example/ answered 502"),
+        ("http://other.example/", says(head(407)), "HttpError407", "http://other.example/ responded with 407"),
+        ("http://other.example/", says(head(502)), "HttpError502", "http://other.example/ responded with 502"),
         ("http://other.example/", closes, "ConnectionError", "http://other.example/ closed the connection"),
     ],
 )
@@ -1548,7 +1552,7 @@ def test_a_proxy_that_cannot_be_reached(make_caller):
         )
         for scheme, words in [
             ("http", f"No connection to proxy.example port {port}: Connection refused"),
-            ("http", f"proxy.example port {port} does not answer"),
+            ("http", f"proxy.example port {port} does not respond"),
             ("http", "The name proxy.example could not be looked up in time"),
             ("https", "The name nowhere.invalid cannot be resolved: "),
         ]:
@@ -1639,7 +1643,7 @@ def test_a_proxy_setting_that_makes_no_sense(make_caller, proxy, upstream):
     for scheme in "http", "https":
         answer = call(f"http/{GET}", url=f"{scheme}://nowhere.invalid/")
         assert outcome(answer) == ("ProxyError", 500, {})
-        message = f"{scheme.upper()}_PROXY is no URL of a proxy, http://host:port"
+        message = f"{scheme.upper()}_PROXY is not the URL of a proxy. Use http://host:port"
         assert answer["error"]["message"] == message
     assert outcome(call(f"http/{GET}", url=upstream.url))[0] is None
 

@@ -658,7 +658,7 @@ def test_what_lambda_lets_not_pass_is_an_error_that_says_so(answers, make_event,
     assert answers(make_event, **parameters, count=most)["statusCode"] == 200
     answer = answers(make_event, **parameters, count=most + 20)
     assert answer["statusCode"] == 413
-    assert json.loads(answer["body"]) == error_reply("response_too_large", r"has \d{7} bytes.*no more than 6 MB")
+    assert json.loads(answer["body"]) == error_reply("response_too_large", r"has \d{7} bytes, .* larger than the 6 MB")
     assert headers_of(answer)["Content-Type"] == JSON
 
 
@@ -764,7 +764,7 @@ def test_an_event_with_a_method_and_of_no_known_kind_is_400(handler, event):
     answer = handler(event)
     words = (
         r"^The event has a method, but it is not an event of a function URL, an HTTP API, a REST API \(with the Lambda "
-        r"proxy integration\), a load balancer or VPC Lattice. Call the function by one of them$"
+        r"proxy integration\), a load balancer or VPC Lattice. Call the function through one of them$"
     )
     assert (answer["statusCode"], json.loads(answer["body"])) == (400, error_reply("bad_request", words))
 
@@ -792,5 +792,5 @@ def test_what_is_no_event_is_asked_for_nothing(handler, event):
 def test_an_odd_method_is_405(handler, method):
     answer = handler(function_url(method=method, path="/liveness"))
     assert answer["statusCode"] == 405
-    assert json.loads(answer["body"]) == error_reply("method_not_allowed", "takes GET, HEAD, OPTIONS, not")
+    assert json.loads(answer["body"]) == error_reply("method_not_allowed", "accepts GET, HEAD, OPTIONS, but not")
     assert headers_of(answer)["Allow"] == "GET, HEAD, OPTIONS"

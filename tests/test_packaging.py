@@ -69,7 +69,7 @@ except ValueError as error:
     assert ended.stderr == ""
     assert ended.stdout.splitlines() == [
         "module 'spiffproxy' has no attribute 'nothing'",
-        "CONNECTOR_PROXY_PORT is 'x'; it takes a whole number from 0 to 65535",
+        "CONNECTOR_PROXY_PORT is 'x'. Use a whole number from 0 to 65535.",
     ]
 
 

@@ -193,7 +193,7 @@ def follow(start_server, tmp_path):
 
 def test_the_guide(follow, upstream):
     upstream.answer = lambda request: (200, {"Content-Type": JSON}, json.dumps({"path": request.path}).encode())
-    assert follow(GUIDE, _8080=str(urlsplit(upstream.url).port)) == 7
+    assert follow(GUIDE, _8080=str(urlsplit(upstream.url).port)) == 6
     (request,) = upstream.requests
     assert (request.path, request.headers["Authorization"]) == ("/tickets/7", "Bearer s3cret")
 

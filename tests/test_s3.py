@@ -418,8 +418,11 @@ def test_the_region(make_call, store, environ, parameters):
     [
         ({"key": ""}, "key is empty"),
         ({"key": 5}, "key must be a string, but is a number"),
-        ({"key": "\ud800"}, "key holds half of a surrogate pair"),
-        *[({"bucket": bucket}, "no name of a bucket") for bucket in ("", "a/b", "a b", "..", "a?b", "b" * 256, "ü")],
+        ({"key": "\ud800"}, "key contains half of a surrogate pair"),
+        *[
+            ({"bucket": bucket}, "Use the name of a bucket")
+            for bucket in ("", "a/b", "a b", "..", "a?b", "b" * 256, "ü")
+        ],
         ({"bucket": ["box"]}, "bucket must be a string, but is a list"),
         ({"file_data": None}, "file_data must be a string or an object, but is null"),
         ({"file_data": "text!"}, "file_data is neither base64 nor a data URL"),
@@ -431,15 +434,15 @@ def test_the_region(make_call, store, environ, parameters):
         ({"file_data": "data:text/plain;base64,YQ"}, "file_data: its data is not base64"),
         ({"file_data": "data:text/plain;x=%C3%BC;base64,"}, "file_data: x in the mimetype is"),
         ({"file_data": 5}, "file_data must be a string or an object, but is a number"),
-        ({"content_type": "a/b\r\nx: y"}, "content_type holds a line break"),
-        ({"content_type": "ü"}, "content_type holds a line break, or a letter beyond ASCII"),
-        ({"region": "eu/../"}, "region is 'eu/../', which is no name of a region"),
-        ({"access_key_id": "a\nb", "secret_access_key": SECRET}, "access_key_id holds a line break"),
+        ({"content_type": "a/b\r\nx: y"}, "content_type contains a line break"),
+        ({"content_type": "ü"}, "content_type contains a line break, or a letter beyond ASCII"),
+        ({"region": "eu/../"}, 'region is "eu/../". Use the name of a region'),
+        ({"access_key_id": "a\nb", "secret_access_key": SECRET}, "access_key_id contains a line break"),
         ({"access_key_id": "a", "secret_access_key": 5}, "secret_access_key must be a string"),
         ({"addressing_style": "host"}, 'addressing_style is "host". Use "auto", "path" or "virtual".'),
-        ({"addressing_style": "virtual"}, "an endpoint with a name, not an address"),
-        ({"addressing_style": "virtual", "bucket": "My_Box"}, "whose name can be a part of a host"),
-        ({"addressing_style": "virtual", "bucket": "b" * 64}, "whose name can be a part of a host"),
+        ({"addressing_style": "virtual"}, '"virtual", but the endpoint is an address. Use "path"'),
+        ({"addressing_style": "virtual", "bucket": "My_Box"}, "no host can have this bucket name"),
+        ({"addressing_style": "virtual", "bucket": "b" * 64}, "no host can have this bucket name"),
     ],
 )
 def test_mistakes_of_the_author(make_call, store, parameters, words):
@@ -514,7 +517,7 @@ def test_no_presigned_url(make_call, parameters):
 @pytest.mark.parametrize(
     ("answer", "code", "status", "words"),
     [
-        (error_answer(404, "NoSuchKey"), "NoSuchKey", 404, "S3 answered 404: NoSuchKey: In S3's own words$"),
+        (error_answer(404, "NoSuchKey"), "NoSuchKey", 404, "S3 responded with 404: NoSuchKey: In S3's own words$"),
         (error_answer(404, "NoSuchBucket", ""), "NoSuchBucket", 404, "NoSuchBucket: The bucket does not exist$"),
         (error_answer(403, "AccessDenied"), "AccessDenied", 403, ""),
         (error_answer(403, "InvalidAccessKeyId"), "InvalidAccessKeyId", 403, ""),
@@ -541,7 +544,7 @@ def test_no_presigned_url(make_call, parameters):
         ((403, {}, b"<Error/>"), "S3Error", 403, "403$"),
         ((400, {}, b"<Error><Code><a/></Code><Message><b/></Message></Error>"), "S3Error", 400, "400: "),
         ((400, {}, b"<?xml version='1.0' encoding='odd'?><Error/>"), "S3Error", 400, "400$"),
-        ((200, {}, b"a page to log in"), "UnexpectedAnswer", 502, "is the endpoint right"),
+        ((200, {}, b"a page to log in"), "UnexpectedAnswer", 502, "Check the endpoint"),
         ((200, {"Content-Length": 99, "Connection": "close"}, b""), "ChunkedEncodingError", 500, ""),
     ],
 )
@@ -582,7 +585,7 @@ def test_another_region(make_call, upstream, command, status, code, header, elem
         parameters["file_data"] = ""
     _, error, _ = make_call()(command, **parameters)
     assert error["error_code"] == (code or "S3Error")
-    start = f"S3 answered {status}: {code}: no" if code else f"S3 answered {status}"
+    start = f"S3 responded with {status}: {code}: no" if code else f"S3 responded with {status}"
     end = f". The bucket is in another region: set region to {named}" if named else ""
     assert error["message"] == start + end
     if named:

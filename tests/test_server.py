@@ -262,22 +262,42 @@ def encrypt_key(path):
     subprocess.run(key, check=True, capture_output=True, timeout=30)
 
 
+def test_tls_at_a_port_without_tls_is_refused_at_once(start_server):
+    """The client would wait for the server, and the server for the client."""
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"r" * 32)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"it is TLS, and this port expects http://" in answer
+
+
+def test_the_log_tells_a_missing_key_from_a_wrong_one(start_server):
+    server = start_server(CONNECTOR_PROXY_API_KEY="right")
+    for headers in {}, {"Spiff-Connector-Proxy-Api-Key": "wrong"}:
+        assert request(server, "GET", "/v1/commands", **headers)[0] == 401
+    log = server.stop(2)[1]
+    assert re.search(r"GET /v1/commands 401 .* no_key\n", log)
+    assert re.search(r"GET /v1/commands 401 .* wrong_key\n", log)
+
+
 @pytest.mark.parametrize(
     ("certfile", "keyfile", "words"),
     [
         ("nowhere.pem", "key.pem", "No such file or directory: .*nowhere.pem"),
         ("cert.pem", "nowhere.pem", "No such file or directory: .*nowhere.pem"),
         ("cert.pem", ".", "Is a directory"),
-        ("cert.pem", "other.pem", "the key is not that of the certificate"),
-        ("cert.pem", "empty.pem", "--keyfile: .*empty.pem has no private key; it needs one in PEM form"),
-        ("empty.pem", "key.pem", "--certfile: .*empty.pem has no certificate; it needs one in PEM form"),
+        ("cert.pem", "other.pem", "the key does not belong to the certificate"),
+        ("cert.pem", "empty.pem", "--keyfile: .*empty.pem has no private key; it needs one in PEM format"),
+        ("empty.pem", "key.pem", "--certfile: .*empty.pem has no certificate; it needs one in PEM format"),
         ("cert.pem", None, "--certfile: .*cert.pem has no private key; name the file that has it with "),
         ("key.pem", "cert.pem", "--certfile: .*key.pem has no certificate; --keyfile has one: swap the two"),
-        ("key.pem", None, "--certfile: .*key.pem has no certificate; it needs one in PEM form"),
-        ("cert.pem", "cert.pem", "--keyfile: .*cert.pem has no private key; it needs one in PEM form"),
+        ("key.pem", None, "--certfile: .*key.pem has no certificate; it needs one in PEM format"),
+        ("cert.pem", "cert.pem", "--keyfile: .*cert.pem has no private key; it needs one in PEM format"),
         ("damaged.pem", "key.pem", "--certfile, --keyfile: a file is damaged: "),
         ("cert.pem", "locked.pem", "locked.pem is encrypted; give a key without a password"),
-        (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not; HTTPS needs both"),
+        (None, "key.pem", "CONNECTOR_PROXY_CERTFILE is not. Set both"),
     ],
 )
 def test_certificates_that_cannot_be_used(certificate, tmp_path, certfile, keyfile, words):
@@ -475,7 +495,7 @@ def test_a_log_format_that_does_not_exist():
     ended = run_proxy("--log-format", "xml")
     assert (ended.returncode, ended.stderr) == (
         2,
-        "spiffproxy: --log-format is 'xml'; it may be text or json\n",
+        "spiffproxy: --log-format is 'xml'. Use text or json.\n",
     )
 
 

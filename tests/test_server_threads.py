@@ -414,7 +414,7 @@ def test_a_second_signal_ends_it_at_once(start_server, number):
         server.process.send_signal(number)
         assert server.process.wait(20) == 1
     log = server.stop()[1]
-    assert log.endswith(" WARNING stopped before everything was done\n")
+    assert log.endswith(" WARNING stopped before all running calls had finished\n")
     assert "Traceback" not in log
 
 
@@ -424,4 +424,4 @@ def test_what_does_not_end_is_not_waited_for_any_longer(start_server):
         wait_until(lambda: threads(server) == IDLE_THREADS + 1)
         server.process.terminate()
         assert server.process.wait(20) == 1
-    assert server.stop()[1].endswith(" WARNING stopped before everything was done\n")
+    assert server.stop()[1].endswith(" WARNING stopped before all running calls had finished\n")

@@ -15,7 +15,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("PORT", "http", "'http'; it takes a whole number from 0 to 65535"),
+        ("PORT", "http", "'http'. Use a whole number from 0 to 65535."),
         ("PORT", "65536", "from 0 to 65535"),
         ("PORT", "-1", "from 0 to 65535"),
         ("PORT", "７００４", "from 0 to 65535"),
@@ -24,7 +24,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("THREADS", "many", "from 1"),
         ("THREADS", "449", "to 448"),
         ("MAX_REQUEST_BYTES", "32M", "from 1"),
-        ("HTTP_TIMEOUT", "soon", "'soon'; it takes a number of seconds above 0"),
+        ("HTTP_TIMEOUT", "soon", "'soon'. Use a number of seconds above 0"),
         ("HTTP_TIMEOUT", "0", "above 0"),
         ("HTTP_TIMEOUT", "nan", "above 0"),
         ("SMTP_TIMEOUT", "-1", "above 0"),
@@ -32,12 +32,12 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("HTTP_MAX_RESPONSE_BYTES", "64M", "from 1"),
         ("CONNECTORS", "/no/such/folder", "there is no folder /no/such/folder"),
         ("CONFIG", "/no/such/file.py", "No such file"),
-        ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is no origin; write https://host"),
-        ("CORS_ORIGINS", "a.example", "'a.example' is no origin"),
-        ("CORS_ORIGINS", "https://*.example", "'https://*.example' is no origin"),
-        ("PUBLIC_URL", "proxy.example", "'proxy.example' cannot be used: it is no http or https URL"),
-        ("PUBLIC_URL", "ftp://proxy.example", "no http or https URL"),
-        ("PUBLIC_URL", "https://", "no http or https URL"),
+        ("CORS_ORIGINS", "https://a.example/, b.example", "'https://a.example/' is not an origin; write https://host"),
+        ("CORS_ORIGINS", "a.example", "'a.example' is not an origin"),
+        ("CORS_ORIGINS", "https://*.example", "'https://*.example' is not an origin"),
+        ("PUBLIC_URL", "proxy.example", "'proxy.example' cannot be used: it is not an http or https URL"),
+        ("PUBLIC_URL", "ftp://proxy.example", "not an http or https URL"),
+        ("PUBLIC_URL", "https://", "not an http or https URL"),
         ("PUBLIC_URL", "https://proxy.example:http", "cannot be used"),
         ("PUBLIC_URL", "https://proxy.example/?a=b", "it has more than scheme, host, port and path"),
         ("PUBLIC_URL", "https://proxy.example/#a", "it has more than"),
@@ -47,14 +47,14 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         (
             "AUTH_REDIRECT_URLS",
             "https://a.example, b.example",
-            "'b.example' cannot be used: it is no http or https URL",
+            "'b.example' cannot be used: it is not an http or https URL",
         ),
-        ("AUTH_REDIRECT_URLS", "*", "no http or https URL"),
-        ("AUTH_REDIRECT_URLS", "https://*.example", "no http or https URL"),
+        ("AUTH_REDIRECT_URLS", "*", "not an http or https URL"),
+        ("AUTH_REDIRECT_URLS", "https://*.example", "not an http or https URL"),
         ("AUTH_REDIRECT_URLS", "https://a.example/b/../c", "it has user information, a backslash, .."),
         ("AUTH_REDIRECT_URLS", "https://a.example/b?token=", "it has more than scheme, host, port and path"),
         ("AUTH_REDIRECT_URLS", "https://a.example:99999", "cannot be used"),
-        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'; it may be off or 0 or"),
+        ("TYPEAHEAD_PUBLIC", "maybe", "'maybe'. Use off or 0 or"),
         ("SECRET_KEY", "", "set but empty"),
         ("SECRET_KEY", " ", "set but empty"),
         ("API_KEY", "", "set but empty"),
@@ -62,7 +62,7 @@ API_KEY = "CONNECTOR_PROXY_API_KEY"
         ("API_KEY", "k\nl", "a key has a control character"),
         ("API_KEY_FILE", "", "set but empty"),
         ("API_KEY_FILE", "/no/such/file", "No such file"),
-        ("API_KEY_FILE", "/dev/null", "holds no key"),
+        ("API_KEY_FILE", "/dev/null", "has no key"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(name, value, words, monkeypatch, capsys):
@@ -105,8 +105,8 @@ def test_an_empty_setting_is_an_unset_one(imports, name):
         ("A = 1\n\nraise ValueError('s3cret')\n", "line 3: ValueError"),
         ("import sys\nsys.exit('s3cret')\n", "line 2: SystemExit"),
         ("def f():\n    raise OSError('s3cret')\n\nf()\n", "line 2: OSError"),
-        ("CONNECTOR_PROXY_API_KEY = True\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not bool"),
-        ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be text or a number, not NoneType"),
+        ("CONNECTOR_PROXY_API_KEY = True\n", "CONNECTOR_PROXY_API_KEY must be a string or a number, but is a boolean"),
+        ("CONNECTOR_PROXY_API_KEY = None\n", "CONNECTOR_PROXY_API_KEY must be a string or a number, but is null"),
         ("CONNECTOR_PROXY_PORT = 'x'\n", "CONNECTOR_PROXY_PORT is 'x'"),
     ],
 )
@@ -193,28 +193,28 @@ def test_a_switch_in_the_config_file(make_app, tmp_path, value, status):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("BAMBOOHR_URL", "nonsense", "is 'nonsense'; it takes a URL such as https://host or http://host:8080/path"),
-        ("S3_URL", "s3.example.org", "is 's3.example.org'; it takes a URL"),
-        ("S3_URL", "ftp://host", "is 'ftp://host'; it takes a URL"),
-        ("S3_URL", "https://", "is 'https://'; it takes a URL"),
-        ("S3_URL", "https://host:port", "is 'https://host:port'; it takes a URL"),
-        ("S3_URL", "https://host:99999", "is 'https://host:99999'; it takes a URL"),
-        ("COINGECKO_URL", "https://host?key=s3cret", "has a user, a password or a query; write a URL without"),
-        ("XERO_URL", "https://host/a b", "it takes a URL"),
-        ("XERO_IDENTITY_URL", "https://host#a", "it takes a URL"),
+        ("BAMBOOHR_URL", "nonsense", "is 'nonsense'. Use a URL such as https://host or http://host:8080/path"),
+        ("S3_URL", "s3.example.org", "is 's3.example.org'. Use a URL"),
+        ("S3_URL", "ftp://host", "is 'ftp://host'. Use a URL"),
+        ("S3_URL", "https://", "is 'https://'. Use a URL"),
+        ("S3_URL", "https://host:port", "is 'https://host:port'. Use a URL"),
+        ("S3_URL", "https://host:99999", "is 'https://host:99999'. Use a URL"),
+        ("COINGECKO_URL", "https://host?key=s3cret", "has a user, a password or a query. Write the URL without them"),
+        ("XERO_URL", "https://host/a b", "Use a URL"),
+        ("XERO_IDENTITY_URL", "https://host#a", "Use a URL"),
         ("OTHER_URL", "s3cret", "is not a URL such as https://host/path"),
-        ("S3_URL", "https://user:s3cret@host", "has a user, a password or a query; write a URL without"),
-        ("HTTP_TIMEOUT", "soon", "is 'soon'; it takes a number of seconds above 0"),
-        ("OTHER_TIMEOUT", "0", "is '0'; it takes a number of seconds above 0"),
-        ("OTHER_MAX_BYTES", "1k", "is '1k'; it takes a whole number from 1 to "),
-        ("HTTP_ALLOWED_HOSTS", "http://10.0.0.1", "'http://10.0.0.1' is no name, address or network"),
-        ("HTTP_ALLOWED_HOSTS", "a.example;b.example", "'a.example;b.example' is no name, address or network"),
-        ("HTTP_ALLOWED_HOSTS", ",", "names no host"),
-        ("HTTP_ALLOWED_HOSTS", "10.0.0.256", "'10.0.0.256' is no name, address or network"),
-        ("HTTP_ALLOWED_HOSTS", "a.example:0", "'a.example:0' is no name, address or network"),
-        ("HTTP_ALLOWED_HOSTS", "a.example:65536", "'a.example:65536' is no name, address or network"),
-        ("HTTP_ALLOWED_HOSTS", "a.example/path", "'a.example/path' is no name, address or network"),
-        ("SMTP_HELO_NAME", "my proxy", "is 'my proxy'; it takes a domain such as proxy.example.org, or [192.0.2.1]"),
+        ("S3_URL", "https://user:s3cret@host", "has a user, a password or a query. Write the URL without them"),
+        ("HTTP_TIMEOUT", "soon", "is 'soon'. Use a number of seconds above 0"),
+        ("OTHER_TIMEOUT", "0", "is '0'. Use a number of seconds above 0"),
+        ("OTHER_MAX_BYTES", "1k", "is '1k'. Use a whole number from 1 to "),
+        ("HTTP_ALLOWED_HOSTS", "http://10.0.0.1", "'http://10.0.0.1' is not a host. Use"),
+        ("HTTP_ALLOWED_HOSTS", "a.example;b.example", "'a.example;b.example' is not a host. Use"),
+        ("HTTP_ALLOWED_HOSTS", ",", "contains no host. Name at least one"),
+        ("HTTP_ALLOWED_HOSTS", "10.0.0.256", "'10.0.0.256' is not a host. Use"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:0", "'a.example:0' is not a host. Use"),
+        ("HTTP_ALLOWED_HOSTS", "a.example:65536", "'a.example:65536' is not a host. Use"),
+        ("HTTP_ALLOWED_HOSTS", "a.example/path", "'a.example/path' is not a host. Use"),
+        ("SMTP_HELO_NAME", "my proxy", "is 'my proxy'. Use a domain such as proxy.example.org, or [192.0.2.1]"),
     ],
 )
 def test_what_a_connector_could_not_use_is_refused_at_the_start(imports, name, value, words):
@@ -280,6 +280,27 @@ def test_the_port_that_kubernetes_names_is_not_the_proxys():
         Proxy({"CONNECTOR_PROXY_THREADS": address})
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CONNECTOR_PROXY_PROT", "CONNECTOR_PROXY_PORT"),
+        ("CONNECTOR_PROXY_HOSTS", "CONNECTOR_PROXY_HOST"),
+        ("CONNECTOR_PROXY_KEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONNECTOR_PROXY_APIKEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONECTOR_PROXY_PORT", "CONNECTOR_PROXY_PORT"),
+        ("CONNECTORS_PROXY_API_KEY", "CONNECTOR_PROXY_API_KEY"),
+        ("CONNECTOR_PROXY_FAX_URL", None),
+        ("CONNECTOR_PROXY_PORT", None),
+        ("HTTP_PROXY_PORT", None),
+        ("SPIFFWORKFLOW_BACKEND_CONNECTOR_PROXY_API_KEY", None),
+    ],
+)
+def test_the_setting_that_a_variable_probably_means(make_app, imports, name, meant):
+    """A name that is like none may be a setting of somebody's own connector, or of another program."""
+    warnings = Proxy({name: "https://a.example" if name.endswith("URL") else "1"}).warnings
+    assert warnings == ([f"{name} is not a setting; should it be {meant}?"] if meant else [])
+
+
 def test_a_misspelled_variable_is_in_the_log(start_server):
     server = start_server(CONNECTOR_PROXY_HTTP_TIMOUT="5")
     assert "WARNING CONNECTOR_PROXY_HTTP_TIMOUT is not a setting; " in server.stop(1)[1]
@@ -329,12 +350,12 @@ def test_the_config_file_is_compiled_by_its_own_rules(imports, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [
-        (["--port", "x"], {}, "--port is 'x'; it takes a whole number from 0 to 65535"),
-        ([], {"CONNECTOR_PROXY_PORT": "x"}, "CONNECTOR_PROXY_PORT is 'x'; it takes a whole number from 0 to 65535"),
-        (["--port", "0"], {"CONNECTOR_PROXY_THREADS": "x"}, "CONNECTOR_PROXY_THREADS is 'x'; it takes a whole"),
+        (["--port", "x"], {}, "--port is 'x'. Use a whole number from 0 to 65535."),
+        ([], {"CONNECTOR_PROXY_PORT": "x"}, "CONNECTOR_PROXY_PORT is 'x'. Use a whole number from 0 to 65535."),
+        (["--port", "0"], {"CONNECTOR_PROXY_THREADS": "x"}, "CONNECTOR_PROXY_THREADS is 'x'. Use a whole"),
         (["--connectors", "/nowhere"], {}, "--connectors: there is no folder /nowhere"),
         (["list", "--config", "/nowhere.py"], {}, "--config: "),
-        (["--log-format", "xml"], {}, "--log-format is 'xml'; it may be text or json"),
+        (["--log-format", "xml"], {}, "--log-format is 'xml'. Use text or json."),
     ],
 )
 def test_a_message_names_what_was_used(arguments, environ, message):

@@ -228,7 +228,7 @@ def test_replicas_with_different_keys(make_proxy, provider, keys):
     first, second = (make_proxy(**({"SECRET_KEY": key} if key else {})) for key in keys)
     second.cookiejar = first.cookiejar
     answer = second.get(agree(begin(first)), status=400)
-    assert answer.json == error_reply("invalid_state", "need one CONNECTOR_PROXY_SECRET_KEY. Begin again")
+    assert answer.json == error_reply("invalid_state", "need the same CONNECTOR_PROXY_SECRET_KEY. Start to sign in")
     assert provider.forms == []
 
 
@@ -359,7 +359,7 @@ def test_the_response_mode_query_is_what_the_proxy_reads(make_described):
 
 def test_a_provider_that_posts_to_the_callback(proxy):
     answer = proxy.post(f"{SIGN_IN}/callback", {"code": "c", "state": "s"}, status=405)
-    assert answer.json == error_reply("method_not_allowed", "takes GET, OPTIONS, not POST")
+    assert answer.json == error_reply("method_not_allowed", "accepts GET, OPTIONS, but not POST")
 
 
 TOKEN_SET = '{"access_token": "tö", "scope": "read"}'
@@ -396,7 +396,7 @@ def test_an_error_in_another_encoding(proxy, provider):
     body = BOM + '{"error": "invalid_grant", "error_description": "zu spät"}'.encode()
     provider.reply = 400, {"Content-Type": JSON, "Content-Encoding": "gzip"}, gzip.compress(body)
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_refused", "answered 400: invalid_grant: zu spät$")
+    assert answer.json == error_reply("token_refused", "responded with 400: invalid_grant: zu spät$")
 
 
 def test_what_the_provider_says_in_raw_utf_8(proxy):
@@ -536,19 +536,19 @@ def change(text, at):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda state, value: (state, change(value, 5)), "need one CONNECTOR_PROXY_SECRET_KEY"),
-        (lambda state, value: (state, change(value, -1)), "need one CONNECTOR_PROXY_SECRET_KEY"),
-        (lambda state, value: (state, value[:-1]), "need one CONNECTOR_PROXY_SECRET_KEY"),
-        (lambda state, value: (state, value + "A"), "need one CONNECTOR_PROXY_SECRET_KEY"),
-        (lambda state, value: (change(state, -1), value), "need one CONNECTOR_PROXY_SECRET_KEY"),
-        (lambda state, value: (state, ""), "has not begun"),
-        (lambda state, value: (state, "{}"), "has not begun"),
-        (lambda state, value: (change(state, 0), value), "has not begun"),
-        (lambda state, value: (state + "A", value), "has not begun"),
-        (lambda state, value: (state[:16], value), "has not begun"),
-        (lambda state, value: ("", value), "has not begun"),
-        (lambda state, value: (state + "%00", value), "has not begun"),
-        (lambda state, value: ("(", value), "has not begun"),
+        (lambda state, value: (state, change(value, 5)), "need the same CONNECTOR_PROXY_SECRET_KEY"),
+        (lambda state, value: (state, change(value, -1)), "need the same CONNECTOR_PROXY_SECRET_KEY"),
+        (lambda state, value: (state, value[:-1]), "need the same CONNECTOR_PROXY_SECRET_KEY"),
+        (lambda state, value: (state, value + "A"), "need the same CONNECTOR_PROXY_SECRET_KEY"),
+        (lambda state, value: (change(state, -1), value), "need the same CONNECTOR_PROXY_SECRET_KEY"),
+        (lambda state, value: (state, ""), "did not begin"),
+        (lambda state, value: (state, "{}"), "did not begin"),
+        (lambda state, value: (change(state, 0), value), "did not begin"),
+        (lambda state, value: (state + "A", value), "did not begin"),
+        (lambda state, value: (state[:16], value), "did not begin"),
+        (lambda state, value: ("", value), "did not begin"),
+        (lambda state, value: (state + "%00", value), "did not begin"),
+        (lambda state, value: ("(", value), "did not begin"),
     ],
 )
 def test_a_state_or_cookie_that_was_changed(proxy, provider, spoil, words):
@@ -560,7 +560,7 @@ def test_a_state_or_cookie_that_was_changed(proxy, provider, spoil, words):
     arguments = f"{urlencode({'code': query['code']})}&state={state}"
     answer = proxy.get(f"{SIGN_IN}/callback?{arguments}", headers={"Cookie": f"{name}={value}"}, status=400)
     assert answer.json == error_reply("invalid_state", words)
-    assert "Begin again where you began" in answer.json["error"]["message"]
+    assert "Start to sign in again" in answer.json["error"]["message"]
     assert provider.forms == []
 
 
@@ -570,23 +570,23 @@ def test_the_cookie_of_another_sign_in(proxy, provider):
     proxy.reset()
     name, value = cookie_of(ours).partition("=")[0], cookie_of(theirs).partition("=")[2]
     answer = proxy.get(agree(ours), headers={"Cookie": f"{name}={value}"}, status=400)
-    assert answer.json == error_reply("invalid_state", "cannot be read")
+    assert answer.json == error_reply("invalid_state", "The state is invalid")
     answer = proxy.get(agree(ours), headers={"Cookie": cookie_of(theirs)}, status=400)
-    assert answer.json == error_reply("invalid_state", "has not begun")
+    assert answer.json == error_reply("invalid_state", "did not begin")
     assert provider.forms == []
 
 
 def test_another_browser_cannot_end_it(proxy):
     callback = agree(begin(proxy))
     proxy.reset()
-    assert proxy.get(callback, status=400).json == error_reply("invalid_state", "This browser has not begun")
+    assert proxy.get(callback, status=400).json == error_reply("invalid_state", "This browser did not begin")
 
 
 def test_the_callback_of_another_authentication(proxy, provider):
     to_provider = begin(proxy)
     callback = agree(to_provider).replace("/SignIn/", "/OldSignIn/")
     answer = proxy.get(callback, headers={"Cookie": cookie_of(to_provider)}, status=400)
-    assert answer.json == error_reply("invalid_state", "or was another one. Begin again")
+    assert answer.json == error_reply("invalid_state", "or was for another one. Start")
 
 
 def test_a_sign_in_that_took_too_long(proxy, provider, monkeypatch):
@@ -595,7 +595,7 @@ def test_a_sign_in_that_took_too_long(proxy, provider, monkeypatch):
         patch.setattr("spiffproxy_sign_in.SIGN_IN_SECONDS", -1)
         to_provider = begin(proxy)
     answer = proxy.get(agree(to_provider), headers={"Cookie": cookie_of(to_provider)}, status=400)
-    assert answer.json == error_reply("invalid_state", "took longer than 10 minutes.* Begin again")
+    assert answer.json == error_reply("invalid_state", "took longer than 10 minutes.* Start to sign in again")
     assert provider.forms == []
 
 
@@ -604,9 +604,9 @@ def test_a_callback_that_comes_again(proxy, provider):
     to_provider = begin(proxy)
     callback = agree(to_provider)
     proxy.get(callback, status=302)
-    assert proxy.get(callback, status=400).json == error_reply("invalid_state", "has not begun")
+    assert proxy.get(callback, status=400).json == error_reply("invalid_state", "did not begin")
     answer = proxy.get(callback, headers={"Cookie": cookie_of(to_provider)}, status=502)
-    assert answer.json == error_reply("token_refused", "answered 400: invalid_grant: this code is used up")
+    assert answer.json == error_reply("token_refused", "responded with 400: invalid_grant: this code is used up")
 
 
 def test_a_way_back_that_is_no_longer_allowed(make_proxy):
@@ -755,7 +755,7 @@ def test_a_redirect_url_that_is_none(make_proxy, url):
 @pytest.mark.parametrize("query", ["", "?", "?redirect_url", "?redirect_url=", "?redirect_url=&x=1", "?url=https://a"])
 def test_without_a_redirect_url(proxy, query):
     answer = proxy.get(SIGN_IN + query, status=400)
-    assert answer.json == error_reply("invalid_redirect_url", "it is no http or https URL")
+    assert answer.json == error_reply("invalid_redirect_url", "it is not an http or https URL")
 
 
 @pytest.mark.parametrize("setting", [{}, {"CONNECTOR_PROXY_AUTH_REDIRECT_URLS": " "}])
@@ -788,7 +788,7 @@ def test_a_person_who_does_not_agree(proxy, provider):
 def test_a_provider_without_a_word(proxy, query):
     state = query_of(begin(proxy).headers["Location"])["state"]
     answer = proxy.get(f"{SIGN_IN}/callback?{query}&state={state}", status=400)
-    assert answer.json == error_reply("sign_in_refused", "gave no code, and no reason")
+    assert answer.json == error_reply("sign_in_refused", "sent neither a code nor a reason")
 
 
 def test_words_without_a_state_are_not_shown(proxy):
@@ -811,20 +811,24 @@ def test_what_the_provider_says_is_no_html(proxy, provider):
         assert not re.search("<(script|img)", answer.text)
 
 
-NOTHING = "answered 200: no token, and no reason"
+NOTHING = "responded with 200: it sent neither a token nor a reason"
 
 
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (400, b'{"error": "invalid_grant", "error_description": "too late"}', "answered 400: invalid_grant: too late$"),
-        (401, b'{"error": "invalid_client"}', "answered 401: invalid_client$"),
-        (200, b'{"error": "bad_code", "error_description": "no\\nsuch"}', "answered 200: bad_code: no such$"),
-        (200, b"error=bad_code&error_description=it+is+stale", "answered 200: bad_code: it is stale$"),
-        (400, b'{"error": {"message": "nested"}}', "answered 400: {'message': 'nested'}$"),
-        (400, b'{"error": "' + b"x" * 10_000 + b'"}', f"answered 400: {'x' * 300}$"),
-        (403, b'{"access_token": "t"}', "answered 403: no token, and no reason"),
-        (500, b"<h1>Error</h1>", "answered 500: no token, and no reason"),
+        (
+            400,
+            b'{"error": "invalid_grant", "error_description": "too late"}',
+            "responded with 400: invalid_grant: too late$",
+        ),
+        (401, b'{"error": "invalid_client"}', "responded with 401: invalid_client$"),
+        (200, b'{"error": "bad_code", "error_description": "no\\nsuch"}', "responded with 200: bad_code: no such$"),
+        (200, b"error=bad_code&error_description=it+is+stale", "responded with 200: bad_code: it is stale$"),
+        (400, b'{"error": {"message": "nested"}}', "responded with 400: {'message': 'nested'}$"),
+        (400, b'{"error": "' + b"x" * 10_000 + b'"}', f"responded with 400: {'x' * 300}$"),
+        (403, b'{"access_token": "t"}', "responded with 403: it sent neither a token nor a reason"),
+        (500, b"<h1>Error</h1>", "responded with 500: it sent neither a token nor a reason"),
         (200, b"<html><a href='/?next=1&access_token=t'>here</a></html>", NOTHING),
         (200, b'{"access_token": "t", "note": "&access_token=u&"', NOTHING),
         (200, b"", NOTHING),
@@ -855,21 +859,21 @@ def test_a_token_endpoint_that_sends_us_elsewhere(proxy, provider, other_upstrea
     """Code and credentials do not go there."""
     provider.reply = status, {"Location": f"{other_upstream.url}/token"}, b""
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_refused", f"answered {status}: no token")
+    assert answer.json == error_reply("token_refused", f"responded with {status}: it sent neither")
     assert other_upstream.requests == []
 
 
 def test_wrong_credentials(make_proxy):
     proxy = make_proxy({"EXAMPLE_CLIENT_SECRET": "another"})
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_refused", "answered 401: invalid_client: who are you?")
+    assert answer.json == error_reply("token_refused", "responded with 401: invalid_client: who are you?")
 
 
 def test_a_token_endpoint_that_is_not_there(make_proxy):
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": f"http://127.0.0.1:{free_port()}/token"})
     answer = proxy.get(agree(begin(proxy)), status=502)
     assert answer.json == error_reply(
-        "token_endpoint_failed", r"gave no whole answer: No connection to 127.0.0.1 port \d+: Connection refused$"
+        "token_endpoint_failed", r"sent no complete response: No connection to 127.0.0.1 port \d+: Connection refused$"
     )
 
 
@@ -888,14 +892,14 @@ def test_a_token_endpoint_that_is_silent(make_proxy, raw_server, monkeypatch):
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": silent.url})
     answer = proxy.get(agree(begin(proxy)), status=502)
     assert answer.json == error_reply(
-        "token_endpoint_failed", "gave no whole answer: http://127.0.0.1:.* did not answer in time"
+        "token_endpoint_failed", "sent no complete response: http://127.0.0.1:.* did not respond in time"
     )
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 MEGABYTES = b"access_token=" + b"t" * 1_999_987
 SIZE = "more than 1048576 bytes"
-CUT = "The answer was cut short"
+CUT = "The response is incomplete"
 
 
 @pytest.mark.parametrize(
@@ -908,7 +912,7 @@ CUT = "The answer was cut short"
         (CHUNKED + b"1e8480\r\n" + MEGABYTES + b"\r\n0\r\n\r\n", SIZE),
         (b"HTTP/1.1 200 OK\r\n\r\n" + MEGABYTES, SIZE),
         (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0-OpenSSH"),
-        (b"", "without response"),
+        (b"", "without a response"),
     ],
     ids=["short", "short-chunks", "short-chunk", "long", "long-chunk", "long-until-the-end", "no-http", "nothing"],
 )
@@ -917,7 +921,7 @@ def test_a_token_endpoint_that_breaks_off_or_knows_no_end(make_proxy, raw_server
     server = raw_server(lambda connection, _: read_form(connection) and sent)
     proxy = make_proxy({"EXAMPLE_TOKEN_URL": server.url})
     answer = proxy.get(agree(begin(proxy)), status=502)
-    assert answer.json == error_reply("token_endpoint_failed", f"gave no whole answer: .*{words}")
+    assert answer.json == error_reply("token_endpoint_failed", f"sent no complete response: .*{words}")
     assert "tttt" not in answer.text
 
 
@@ -935,7 +939,7 @@ def test_an_authentication_that_raises(make_app, caplog):
 
 def test_oauth_1_is_refused(make_app):
     answer = begin(make_app(AUTH_REDIRECT_URLS=ARENA), auth="/v1/auth/example/OldSignIn", status=501)
-    words = "example/OldSignIn speaks version '1.0a' of OAuth; this proxy knows version '2' alone"
+    words = "example/OldSignIn needs version '1.0a' of OAuth, but this proxy supports only version '2'"
     assert answer.json == error_reply("oauth_version_unsupported", words)
 
 
@@ -971,7 +975,7 @@ def test_what_an_authentication_has_to_say(write_connector, make_app, tmp_path, 
     proxy = make_app(tmp_path, AUTH_REDIRECT_URLS=ARENA)
     answer = begin(proxy, auth=f"/v1/auth/{name}/A", status=status)
     if status == 500:
-        words = f"^{name}/A names no client_id, authorization_url or access_token_url"
+        words = f"^{name}/A has no valid client_id, authorization_url or access_token_url"
         assert answer.json == error_reply("invalid_auth", words)
         assert "passw0rd" not in answer.text
     else:

@@ -111,7 +111,7 @@ def test_silent_addresses_take_little_time(call_names, silent_port, raw_server, 
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("refused-and-silent.example", ("ConnectTimeout", 500), "port PORT does not answer"),
+        ("refused-and-silent.example", ("ConnectTimeout", 500), "port PORT does not respond"),
         ("refused.example", ("ConnectionError", 500), "No connection to NAME port PORT: Connection refused"),
         ("unreachable-last.example", ("ConnectionError", 500), "No connection to NAME port PORT: Connection refused"),
     ],

@@ -97,7 +97,7 @@ def test_bodies(client, upstream, method, parameters, content_type, body):
     ],
 )
 def test_two_bodies_are_a_mistake_of_the_author(client, upstream, parameters):
-    with pytest.raises(TypeError, match="one body: json, form or data"):
+    with pytest.raises(TypeError, match="one body: json, form, data, multipart or file"):
         client.send("POST", upstream.url, **parameters)
     assert upstream.requests == []
 
@@ -151,7 +151,7 @@ def test_a_status_that_is_an_error(client, upstream, catch, status):
     upstream.answer = lambda request: (status, {"Content-Type": JSON, "Content-Length": len(body)}, body)
     error = catch(client.send, "GET", f"{upstream.url}/a?q=s3cret")
     assert (error.error_code, error.http_status) == (f"HttpError{status}", status)
-    assert str(error) == f"GET {upstream.url}/a answered {status}: {body.decode()}"
+    assert str(error) == f"GET {upstream.url}/a responded with {status}: {body.decode()}"
     assert (error.response.status, error.response.body) == (status, body)
 
 
@@ -300,7 +300,7 @@ def test_a_response_that_is_not_json(client, upstream, catch, body):
     upstream.answer = lambda request: (200, {"Content-Type": JSON}, body)
     error = catch(client.send("GET", f"{upstream.url}/a?q=s3cret").json)
     assert (error.error_code, error.http_status, error.response) == ("JSONDecodeError", 200, None)
-    assert str(error).startswith(f"GET {upstream.url}/a answered 200, JSONDecodeError: ")
+    assert str(error).startswith(f"GET {upstream.url}/a responded with 200, JSONDecodeError: ")
     assert "t0ken" not in str(error)
 
 
@@ -354,7 +354,7 @@ def test_the_error_of_a_command(call_ticket, upstream):
             8,
             "HttpError404",
             404,
-            f"GET {upstream.url}/tickets/8 answered 404: no such ticket",
+            f"GET {upstream.url}/tickets/8 responded with 404: no such ticket",
             [f"GET {upstream.url}/tickets/8, attempt 1 of 1: HttpError404"],
         ),
     ]:
@@ -738,7 +738,7 @@ def test_excerpts(media_type, text, expected):
 def test_an_excerpt_in_a_message(client, upstream, catch):
     """The cut falls between characters, not between the bytes of one."""
     upstream.answer = lambda request: (500, {"Content-Type": "text/plain; charset=utf-8"}, b"x" + "ü".encode() * 700)
-    start = f"GET {upstream.url}/ answered 500: "
+    start = f"GET {upstream.url}/ responded with 500: "
     assert str(catch(client.send, "GET", upstream.url)) == f"{start}x{'ü' * 298}…"
     upstream.answer = lambda request: (500, {"Content-Type": "text/html"}, b"<html><h1>Bad Gateway</h1><p>nginx")
     assert str(catch(client.send, "GET", upstream.url)) == f"{start}Bad Gateway nginx"

@@ -50,7 +50,7 @@ def test_the_limit(app, query, limit):
 @pytest.mark.parametrize("limit", ["0", "00", "-1", "%2B1", "1.0", "1e2", "ten", "%D9%A1", "1%0A", "0x1", "%20"])
 def test_a_limit_that_is_none(app, limit):
     answer = app.get(f"{ASKED}?limit={limit}", status=400)
-    assert answer.json == error_reply("invalid_parameters", "^limit is '.*'; it takes a whole number from 1$")
+    assert answer.json == error_reply("invalid_parameters", "^limit is '.*'. Use a whole number of at least 1.$")
 
 
 @pytest.mark.parametrize("category", ["countries", "Cities", "findcities", "FindCities", "Asked", "%00", "__class__"])
@@ -94,7 +94,7 @@ def test_the_setting_leaves_them_closed(make_app, word):
 
 def test_other_methods(app):
     assert app.options(CITIES).headers["Allow"] == "GET, HEAD, OPTIONS"
-    assert app.post(CITIES, status=405).json == error_reply("method_not_allowed", "takes GET, HEAD, OPTIONS")
+    assert app.post(CITIES, status=405).json == error_reply("method_not_allowed", "accepts GET, HEAD, OPTIONS")
     assert app.head(CITIES).headers == app.get(CITIES).headers
 
 

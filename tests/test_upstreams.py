@@ -139,8 +139,8 @@ def test_of_equal_ids_ours_wins_and_then_the_first_upstreams(front, serve, write
     assert [request.path for request in first.requests if request.method == "POST"] == [CALL]
     assert [request.path for request in second.requests if request.method == "POST"] == []
     assert [record.getMessage() for record in caplog.records if "left out" in record.getMessage()] == [
-        f"the upstream {servers[0].url}: 1 left out, as this proxy has the same: {name}/Ours",
-        f"the upstream {servers[1].url}: 1 left out, as {servers[0].url} has the same: demo/Greet",
+        f"the upstream {servers[0].url}: 1 left out, because this proxy has the same: {name}/Ours",
+        f"the upstream {servers[1].url}: 1 left out, because {servers[0].url} has the same: demo/Greet",
     ]
 
 
@@ -354,19 +354,19 @@ def lists_and(talk):
 @pytest.mark.parametrize(
     ("talk", "words"),
     [
-        (closes, "closed the connection without response"),
+        (closes, "closed the connection without a response"),
         (resets, f"{CALL} "),
         (resets_at_once, f"{CALL} "),
         (says(b"HTTP/1.1 200"), "in the middle of the status line"),
         (says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), "in the middle of the headers"),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "cut short"),
-        (says(CHUNKED + b"5\r\nsho"), "cut short"),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"), "response is incomplete"),
+        (says(CHUNKED + b"5\r\nsho"), "response is incomplete"),
         (says(CHUNKED + b"x\r\n"), "a chunk has no valid size"),
         (then_waits(b"nonsense"), "not valid HTTP: it starts with 'nonsense'"),
         (then_waits(b"HTTP/1.1 101 Words\r\n" + BODY), "its status is 101"),
-        (says(head(200, "Content-Encoding: gzip", "Content-Length: 8") + b"nonsense"), "is no valid gzip"),
+        (says(head(200, "Content-Encoding: gzip", "Content-Length: 8") + b"nonsense"), "is not valid gzip"),
         (says(head(200, "Content-Length: 2000000")), "CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES"),
-        (silent, "did not answer in time"),
+        (silent, "did not respond in time"),
         (drips(head(200, "Content-Length: 30"), b"a"), "did not arrive in time"),
     ],
 )
@@ -388,7 +388,7 @@ def test_a_call_that_breaks_off(front, raw_server, monkeypatch, talk, words):
 def test_an_upstream_that_has_never_sent_its_lists(front, serve):
     """An id that nobody knows may be there: SpiffArena may try again. Without such an upstream it is a mistake."""
     url, other = f"http://127.0.0.1:{free_port()}", serve(Reference("java/Add")).url
-    message = f"^Nothing was executed: demo/Greet .* {url}, which has not sent its lists: No connection to 127.0.0.1"
+    message = f"^Nothing was executed: .* demo/Greet, .* {url} has it, which sent no lists: No connection to 127.0.0.1"
     app = front(other, url)
     assert app.post_json(CALL, {}, status=503).json == error_reply("upstream_unavailable", message)
     assert app.post_json("/v1/do/java/Add", {}).json["called"] == "java/Add"
@@ -698,8 +698,8 @@ def test_upstreams_that_make_no_sense(imports, value, words):
         (b"http://a s3\x00cret\n", "line 1 is not a URL and a key without control characters"),
         ("http://a s3cret\n".encode("utf-16"), "line 1 is not a URL and a key without control characters"),
         (b"http://user:s3cret@a k\n", "line 1 has a user, a password"),
-        (b"http://a s3cret\nhttp://a/ s3cret2\n", "line 2 has http://a, as a line before"),
-        (b"http://\xff s3cret\n", "line 1: The URL holds"),
+        (b"http://a s3cret\nhttp://a/ s3cret2\n", "line 2 has http://a, which is in an earlier line"),
+        (b"http://\xff s3cret\n", "line 1: The URL contains"),
     ],
     ids=["missing", "empty", "comments", "swapped", "three", "NUL", "UTF-16", "user", "twice", "not UTF-8"],
 )

@@ -220,7 +220,7 @@ def test_a_setting_that_makes_no_sense_stops_the_server(name, tmp_path):
     with starting(name, tmp_path, THREADS="many") as process:
         _, log = process.communicate(timeout=30)
     assert process.returncode
-    assert "CONNECTOR_PROXY_THREADS is 'many'; it takes a whole number from 1 to 448\n" in log
+    assert "CONNECTOR_PROXY_THREADS is 'many'. Use a whole number from 1 to 448.\n" in log
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -166,7 +166,9 @@ def test_other_hosts_and_names(app):
 
 @pytest.mark.parametrize("config", [{}, {"XERO_CLIENT_ID": "id"}, {"XERO_CLIENT_ID": "", "XERO_CLIENT_SECRET": "x"}])
 def test_no_app_without_a_client(app, config):
-    with pytest.raises(Exception, match="sets CONNECTOR_PROXY_XERO_CLIENT_ID and CONNECTOR_PROXY_XERO_CLIENT_SECRET"):
+    with pytest.raises(
+        Exception, match="must set CONNECTOR_PROXY_XERO_CLIENT_ID and CONNECTOR_PROXY_XERO_CLIENT_SECRET"
+    ):
         describe(app, **config)
 
 
@@ -252,7 +254,7 @@ def test_a_refresh_that_keeps_the_refresh_token(call, xero):
 def test_no_token_set(call, xero, tokens):
     answer = call("GetCurrencies", tokens, 400)
     assert answer.json["error"]["error_code"] == "InvalidTokenSet"
-    assert 'write "secret:xero/OAuth"' in answer.json["error"]["message"]
+    assert 'Write "secret:xero/OAuth"' in answer.json["error"]["message"]
     assert xero.requests == []
     assert "s3cret" not in answer.text
 
@@ -358,28 +360,28 @@ UNAUTHORIZED = {"Type": None, "Title": "Unauthorized", "Status": 401, "Detail": 
     ("path", "refusal", "code", "status", "words"),
     [
         ("/connect/token", (400, {}, {"error": "invalid_grant"}), "invalid_grant", 400, "sign in to Xero again"),
-        ("/connect/token", (400, {}, {"error": "invalid_client"}), "invalid_client", 400, "client secret is not"),
-        ("/connect/token", (401, {}, {"error": "invalid_client"}), "invalid_client", 401, "client secret is not"),
+        ("/connect/token", (400, {}, {"error": "invalid_client"}), "invalid_client", 400, "client secret is wrong"),
+        ("/connect/token", (401, {}, {"error": "invalid_client"}), "invalid_client", 401, "client secret is wrong"),
         ("/connect/token", (400, {}, {"error": "invalid_scope"}), "invalid_scope", 400, "400: invalid_scope$"),
         ("/connect/token", (400, {}, {"error": "unauthorized_client"}), "unauthorized_client", 400, ""),
         ("/connect/token", (400, {}, {"error": "slow_down"}), "HttpError400", 400, "400: slow_down$"),
         ("/connect/token", (400, {}, {"error": "NoTenant"}), "HttpError400", 400, "400: NoTenant$"),
         ("/connect/token", (400, {}, {"error": ["s"]}), "HttpError400", 400, "400: "),
         ("/connect/token", (400, {}, {"error": "no code"}), "HttpError400", 400, "400: no code"),
-        ("/connect/token", (503, {}, "s3cret"), "HttpError503", 503, "Xero answered 503$"),
+        ("/connect/token", (503, {}, "s3cret"), "HttpError503", 503, "Xero responded with 503$"),
         ("/connect/token", (500, {}, {"error": "invalid_grant"}), "HttpError500", 500, "500: invalid_grant$"),
         ("/connect/token", (200, {}, {"refresh_token": "s3cret"}), "UnexpectedAnswer", 502, "CONNECTOR_PROXY_XERO_"),
         ("/connect/token", (200, {}, ["s3cret"]), "UnexpectedAnswer", 502, ""),
         ("/connect/token", (200, {"Content-Type": "text/plain"}, "s3cret"), "UnexpectedAnswer", 502, ""),
         ("/connect/token", (200, {"Content-Length": 5}, {"a": "s3cret"}), "UnexpectedAnswer", 502, ""),
-        ("/connections", (200, {}, []), "NoTenant", 403, "sign in to Xero again, and choose one"),
+        ("/connections", (200, {}, []), "NoTenant", 403, "Sign in to Xero again, and choose one"),
         ("/connections", (200, {}, [PRACTICE]), "NoTenant", 403, ""),
         ("/connections", (200, {}, {}), "UnexpectedAnswer", 502, ""),
         ("/connections", (200, {}, ["odd"]), "UnexpectedAnswer", 502, ""),
         ("/connections", (401, {}, UNAUTHORIZED), "HttpError401", 401, "sign in to Xero again"),
         (f"{API}Currencies", (401, {}, UNAUTHORIZED), "HttpError401", 401, "AuthorizationUnsuccessful: .* sign in"),
         (f"{API}Currencies", (403, {}, {"Detail": "AuthenticationUnsuccessful"}), "HttpError403", 403, "who signed in"),
-        (f"{API}Currencies", (404, {}, None), "HttpError404", 404, "Xero answered 404$"),
+        (f"{API}Currencies", (404, {}, None), "HttpError404", 404, "Xero responded with 404$"),
         (f"{API}Currencies", (429, LIMIT, None), "HttpError429", 429, "the minute limit .* again in 27 seconds"),
         (f"{API}Currencies", (429, {}, None), "HttpError429", 429, "the request limit .* again in some seconds"),
         (f"{API}Currencies", (500, {}, {"Type": "Odd", "Message": "An error"}), "HttpError500", 500, "An error$"),

@@ -1,1 +1,1 @@
-"""The `bamboohr` connector: what BambooHR keeps of an employee, with the ids and parameters that diagrams use."""
+"""The `bamboohr` connector: what BambooHR stores about an employee, with the ids and parameters that diagrams use."""

@@ -43,7 +43,7 @@ class EmployeeCommand(HttpCommand):
 
     def run(self, client: Client) -> dict[str, Any]:
         """Return the employee's fields; raise `RequestError`."""
-        key = check("api_key", self.api_key, r"[!-9;-~]+", "a key of BambooHR's", secret=True)
+        key = check("api_key", self.api_key, r"[!-9;-~]+", "an API key of BambooHR", secret=True)
         employee = BAMBOOHR.send(
             client,
             "GET",
@@ -61,18 +61,21 @@ class EmployeeCommand(HttpCommand):
         label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
         subdomain = check("subdomain", self.subdomain, label, 'the "mycompany" of mycompany.bamboohr.com')
         number = check(
-            "employee_id", str(self.employee_id), "[0-9]{1,20}", "the employee's number, or 0 for whose key it is"
+            "employee_id",
+            str(self.employee_id),
+            "[0-9]{1,20}",
+            'a number, or "0" for the owner of the key',
         )
         return f"{gateway.rstrip('/')}/{subdomain}/v1/employees/{number}"
 
 
-def check(parameter: str, value: str, pattern: str, takes: str, *, secret: bool = False) -> str:
+def check(parameter: str, value: str, pattern: str, expected: str, *, secret: bool = False) -> str:
     """Return the value without the blanks around it; raise `RequestError` if it does not match the pattern."""
     if re.fullmatch(pattern, value.strip()):
         return value.strip()
     if secret:
-        raise invalid_parameter(f"{parameter} is not usable; it takes {takes}")
-    raise invalid_value(parameter, value, takes)
+        raise invalid_parameter(f"{parameter} is invalid. Use {expected}")
+    raise invalid_value(parameter, value, expected)
 
 
 def check_field_names(fields: str) -> str:
@@ -87,7 +90,7 @@ def add_amount(employee: dict[str, Any]) -> dict[str, Any]:
     """Return the employee with `amount` and `currency`, two strings, digit for digit; raise `RequestError`."""
     pay_rate = employee.get("payRate")
     if not pay_rate:  # BambooHR leaves out what the owner of the key may not see
-        message = "BambooHR has no pay rate of this employee, or whose key it is may not see it"
+        message = "BambooHR has no pay rate of this employee, or the owner of the key may not see it"
         raise RequestError("NoPayRate", message, 404)
     match = re.fullmatch(r"\s*(-?[0-9][0-9.,]*)\s+([A-Z]{3})\s*", pay_rate) if isinstance(pay_rate, str) else None
     if not match:

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 ERRORS = {
     **NO_RESPONSE,
-    "HttpError400": "BambooHR does not take the request; the message has its words",
-    "HttpError401": "the API key is not valid",
-    "HttpError403": "whose key it is may not see the employee, or may not use the API",
-    "HttpError404": "there is no such employee, or no such subdomain",
-    "HttpError429": "there were more calls than BambooHR takes",
-    "HttpError500": "BambooHR has a fault",
-    "HttpError503": "BambooHR is busy, or there were more calls than it takes",
-    "UnexpectedAnswer": "the response is not what BambooHR documents",
+    "HttpError400": "BambooHR refuses the request; the message has BambooHR's words",
+    "HttpError401": "the API key is not valid; create a new key in BambooHR",
+    "HttpError403": "the owner of the key may not see the employee, or may not use the API; use another key",
+    "HttpError404": "there is no such employee, or no such subdomain; correct employee_id or subdomain",
+    "HttpError429": "there were too many calls; the message says when to try again",
+    "HttpError500": "BambooHR has a fault; try again",
+    "HttpError503": "BambooHR is busy, or there were too many calls; the message says when to try again",
+    "UnexpectedAnswer": "the response is not what BambooHR documents; ask the operator of the proxy",
 }
-PAY_RATE_ERRORS = {**ERRORS, "NoPayRate": "the employee has no pay rate, or whose key it is may not see it"}
+PAY_RATE_ERRORS = {**ERRORS, "NoPayRate": "the employee has no pay rate, or the owner of the key may not see it"}
 # the statuses whose meaning says more than BambooHR's words
 EXPLAINED = {401, 403, 404}
 
@@ -37,4 +37,4 @@ def explain(response: Response) -> tuple[str, list[str]]:
     return code, words
 
 
-BAMBOOHR = Vendor("BambooHR", "; is CONNECTOR_PROXY_BAMBOOHR_URL right?", explain)
+BAMBOOHR = Vendor("BambooHR", ". Check CONNECTOR_PROXY_BAMBOOHR_URL", explain)

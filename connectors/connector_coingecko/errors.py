@@ -12,18 +12,16 @@ if TYPE_CHECKING:
 
 ERRORS = {
     **NO_RESPONSE,
-    "NoPrice": "CoinGecko has no price of a coin, in that currency or of that day",
-    "HttpError400": "CoinGecko does not take the request; the message has its words",
-    "HttpError401": "the API key is not valid, or its plan does not include this",
-    "HttpError403": "CoinGecko does not let the proxy in",
-    "HttpError404": "there is no such coin",
-    "HttpError429": "there were more calls than CoinGecko takes",
-    "HttpError500": "CoinGecko has a fault",
-    "UnexpectedAnswer": "the response is not what CoinGecko documents",
+    "NoPrice": "CoinGecko has no price of a coin, in that currency or of that day; correct what the message names",
+    "HttpError400": "CoinGecko refuses the request; the message has CoinGecko's words",
+    "HttpError401": "the API key is not valid, or its plan does not include this; use another key",
+    "HttpError403": "CoinGecko blocks the proxy; ask the operator of the proxy",
+    "HttpError404": "there is no such coin; correct the id",
+    "HttpError429": "there were too many calls; wait before you try again",
+    "HttpError500": "CoinGecko has a fault; try again",
+    "UnexpectedAnswer": "the response is not what CoinGecko documents; ask the operator of the proxy",
 }
-PRO_KEY = (
-    "a Pro key is for CONNECTOR_PROXY_COINGECKO_URL=https://pro-api.coingecko.com/api/v3, a Demo key for the default"
-)
+PRO_KEY = "a Pro key needs CONNECTOR_PROXY_COINGECKO_URL=https://pro-api.coingecko.com/api/v3, a Demo key the default"
 
 
 def explain(response: Response) -> tuple[str, list[str]]:
@@ -45,4 +43,4 @@ def read_message(body: Any) -> str:
     return body[:1000] if isinstance(body, str) else ""
 
 
-COINGECKO = Vendor("CoinGecko", "; is CONNECTOR_PROXY_COINGECKO_URL right?", explain)
+COINGECKO = Vendor("CoinGecko", ". Check CONNECTOR_PROXY_COINGECKO_URL", explain)

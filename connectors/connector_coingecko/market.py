@@ -39,14 +39,14 @@ class MarketCommand(HttpCommand):
 
     @abstractmethod
     def check_result(self, result: Any) -> None:
-        """Raise `RequestError` if the response is not documented, or something is missing from it."""
+        """Raise `RequestError` if the response is not as documented, or a price is missing from it."""
 
     def run(self, client: Client) -> Any:
         url = str(client.config.get("CONNECTOR_PROXY_COINGECKO_URL") or URL).rstrip("/")
         path, params = self.make_query()
         headers = {"Accept": "application/json"}
         key = check_key(self.api_key)
-        if key:  # nothing in a key says of which kind it is, but each kind has its own host
+        if key:  # a key does not show its kind, but each kind has its own host
             headers["x-cg-pro-api-key" if "pro-api" in url else "x-cg-demo-api-key"] = key
         result = COINGECKO.send(client, "GET", f"{url}/{path}", params=params, headers=headers)
         self.check_result(result)
@@ -64,8 +64,8 @@ def check_prices(result: Any, ids: str, currencies: str) -> None:
             if prices.get(currency.strip().lower()) is None:
                 missing.append(f"{coin.strip()} in {currency.strip()}")
     if missing:
-        hint = 'a coin goes by its id at CoinGecko, such as "bitcoin", and not by its symbol'
-        raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}; {hint}", 404)
+        hint = 'Use the id of a coin at CoinGecko, such as "bitcoin", not its symbol'
+        raise RequestError("NoPrice", f"CoinGecko has no price of {', '.join(missing)[:500]}. {hint}", 404)
 
 
 def check_market_data(result: Any, date: str) -> None:

@@ -32,7 +32,7 @@ def check_date(value: str) -> str:
         datetime.strptime(date, "%d-%m-%Y")
     except ValueError:
         date = ""
-    if not re.fullmatch("[0-9]{2}-[0-9]{2}-[0-9]{4}", date):  # strptime() takes "1-1-2025", and other digits
+    if not re.fullmatch("[0-9]{2}-[0-9]{2}-[0-9]{4}", date):  # strptime() accepts "1-1-2025", too
         raise invalid_value("date", value, 'a day as dd-mm-yyyy, such as "30-12-2025"')
     return date
 
@@ -43,9 +43,9 @@ def check_key(value: str | None) -> str | None:
         return None
     if re.fullmatch("[!-~]+", value.strip()):
         return value.strip()
-    raise invalid_parameter("api_key is not usable; it takes a key of CoinGecko's, or nothing")
+    raise invalid_parameter("api_key is invalid. Use a key of CoinGecko, or leave it empty")
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether the text can be sent: JSON may hold half of a surrogate pair."""
+    """Return whether the string can be sent: JSON can contain half of a surrogate pair."""
     return not re.search("[\ud800-\udfff]", text)

@@ -1,233 +1,301 @@
-"""Run one statement within a deadline, and translate what went wrong."""
+"""Run a statement within a deadline. SQLSTATE and the state of libpq decide what went wrong, never localised words."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import re
+import select
 import socket
+import sys
 import threading
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
-from psycopg import errors, generators
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg import RawCursor, errors, generators, pq
+from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
+from psycopg.pq import ConnStatus, PollingStatus
+from psycopg.rows import dict_row, tuple_row
+from spiffproxy_http.sockets import call_until
 
-from connector_postgres.connection import connect, explain_refusal
-from connector_postgres.errors import ERRORS, PostgresError, describe_sqlstate, refuse
-from connector_postgres.values import find_types, guess, register_arrays, to_parameter
+from connector_postgres.errors import ERRORS, TRANSIENT, PostgresError, refuse
+from connector_postgres.values import LOADERS, find_types, to_text, unwrap
 
-if TYPE_CHECKING:
-    from connector_postgres.statements import Statement
-
-SECONDS = 40  # for a command; SpiffArena waits 45
-MAX_BYTES = 64 * 1024**2
-MAX_VALUES = 65535  # of PostgreSQL's protocol
-BATCH = 500  # rows inserted between two checks of the size
-VALUE_BYTES = 64  # what a value takes in memory, beside its text
 # the role may have a shorter timeout
 SETTINGS = """SELECT set_config(name, coalesce(value, least({milliseconds}, nullif(setting::int, 0))::text), {is_local})
 FROM pg_catalog.pg_settings JOIN (VALUES ('datestyle', 'ISO'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'hex'),
     ('extra_float_digits', '1'), ('statement_timeout', NULL)) AS own (own, value) ON own = lower(name)"""
 COPY = "COPY sends or reads data outside of a result, which no command can do. Use SelectValues or InsertValues."
-LATE = {"connect": "ConnectTimeout", "work": "StatementTimeout", "commit": "OutcomeUnknown"}
 # the detail of other errors is the whole row, or nothing new
 DETAILED = {"UniqueViolation", "ForeignKeyViolation", "ExclusionViolation", "DependentObjectsStillExist"}
-NEEDS_AUTOCOMMIT = {"25001", "2D000"}  # VACUUM inside a transaction, COMMIT inside a procedure
+WRITE = "Write postgresql://user:password@host/database, with %40 for @, %2F for / and %3A for : in the password."
+UNESCAPED = re.compile(r"\w+://([^/@]*@[^/]*@|[^/]*/[^?]*@)")  # libpq would take a part of the password for the host
+# the name of each SQLSTATE is that of psycopg's exception, unless it says too little
+CODES = {error.sqlstate: name for name, error in vars(errors).items() if getattr(error, "sqlstate", None)}
+CODES.update({"3D000": "InvalidAuthorizationSpecification", "53300": "CannotConnectNow", "57014": "StatementTimeout"})
+# PgBouncer reports nearly everything as 08P01, always in English; these refusals are permanent
+POOLER_REFUSALS = re.compile(
+    "no such|.*(authentication failed|disabled|not allowed|required)|login (failed|rejected)|bouncer config|unsupported"
+)
 
 
 class Session:
-    """A connection for one statement, within the time.
+    """A connection for one statement."""
 
-    A thread does the work, which is left behind at the deadline: a look-up of a name, and a server that is silent,
-    know no deadline. Then its connection is cut.
-    """
-
-    def __init__(self, conninfo: Any, config: Any) -> None:
-        seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or SECONDS)
-        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or MAX_BYTES)
-        self._deadline = time.monotonic() + seconds
-        self._conninfo = conninfo
+    def __init__(self, conninfo: Any, options: dict[str, Any], config: Any) -> None:
+        seconds = float(config.get("CONNECTOR_PROXY_POSTGRES_TIMEOUT") or 40)  # SpiffArena waits 45
+        self._max_bytes = int(config.get("CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES") or 64 * 1024**2)
+        self._autocommit = options.get("autocommit", False)
+        self._as_objects = options.get("as_objects", False)
         self._stage = "connect"  # then "work", then "commit"
-        self._is_over = False
-        self._peer: socket.socket | None = None
-        self._outcome: list[Any] = []  # the body of the result, or an exception
-        self._rows: list[Any] = []
-        self._size = 0
+        self._connection = connect(conninfo, time.monotonic() + seconds)
 
-    def run(self, statement: Statement) -> Any:
+    def run(self, sql: str, rows: list[list[Any]], fetches: bool) -> Any:
         """Return rows, or what was changed; raise `PostgresError`."""
-        thread = threading.Thread(target=self._work, args=(statement,), daemon=True)
-        thread.start()
-        thread.join(self._left())
-        self._is_over = True
-        if not self._outcome:
-            if self._peer:
-                with suppress(OSError):  # closed already
-                    self._peer.shutdown(socket.SHUT_RDWR)
-            raise PostgresError(LATE[self._stage])  # the stage when nothing more can be sent
-        outcome = self._outcome[0]
-        if isinstance(outcome, BaseException):
-            raise self._translate(outcome, statement) from None
-        return outcome
+        with closing(self._connection):
+            try:
+                return self._run(sql, rows, fetches=fetches)
+            except (ValueError, RecursionError) as error:  # half of a character, or a number of thousands of digits
+                raise refuse(f"A value cannot be written or read: {error}") from None
+            except psycopg.Error as error:
+                raise self._explain(error) from None
 
-    def _left(self) -> float:
-        return max(self._deadline - time.monotonic(), 0)
-
-    def _work(self, statement: Statement) -> None:
-        try:
-            with closing(connect(self._conninfo, self._left())) as connection:
-                self._peer = connection.peer
-                if not self._is_over:  # else nobody waits any more
-                    self._outcome.append(self._run(connection, statement))
-        except BaseException as error:  # is raised in the thread that waits
-            self._outcome.append(error)
-
-    def _run(self, connection: Any, statement: Statement) -> Any:
+    def _run(self, sql: str, rows: list[list[Any]], *, fetches: bool) -> Any:
+        connection = self._connection
         # 1. settings; outside of a transaction they are the session's
+        milliseconds = max(int(seconds_until(connection.deadline) * 900), 1)
+        connection.execute(SETTINGS.format(milliseconds=milliseconds, is_local=not self._autocommit))
         self._stage = "work"
-        self._configure(connection, is_local=not statement.autocommit)
         # 2. what the statement's places and columns are
-        described = describe(connection, statement)
+        described = self._describe(sql)
         places = [described.param_type(number) for number in range(described.nparams)]
         columns = [described.ftype(number) for number in range(described.nfields)]
+        if rows and len(rows[0]) != len(places):
+            raise refuse(f"schema's sql has places for {len(places)} values, and values has {len(rows[0])}")
         kinds = find_types(connection, [*places, *columns])
-        rows = [list(map(to_parameter, row, kinds)) for row in statement.rows]
-        for oid, kind in zip(columns, kinds[len(places) :]):
-            register_arrays(connection, oid, kind)
-        names = read_names(described) if statement.as_objects else []
+        texts = [list(map(to_text, row, kinds)) for row in json.loads(json.dumps(rows), object_hook=unwrap)]
         # 3. run it
-        connection.limit = self._max_bytes * 3 // 2 + 2**20  # bytes arrive as hex digits, more than those of base64
-        if statement.autocommit:
+        if self._autocommit:
             connection.commit()
             connection.autocommit = True
             self._stage = "commit"
         try:
-            count = self._execute(connection, statement, rows, names, returns=bool(columns))
+            found, count = self._execute(sql, texts, returns=bool(columns), fetches=fetches)
         finally:
-            if statement.autocommit:  # behind a pooler, the session is another client's next
-                with suppress(psycopg.Error, PostgresError):
+            if self._autocommit:  # behind a pooler, the session is another client's next
+                with suppress(psycopg.Error):
                     connection.execute("RESET ALL")
         # 4. keep it
         self._stage = "commit"
         connection.commit()
-        if columns and statement.fetches:
-            return self._rows
-        return {"result": f"{count} rows affected" if count >= 0 else "ok"}
+        return found if columns and fetches else {"result": f"{count} rows affected" if count >= 0 else "ok"}
 
-    def _configure(self, connection: Any, *, is_local: bool) -> None:
-        try:
-            connection.execute(SETTINGS.format(milliseconds=max(int(self._left() * 900), 1), is_local=is_local))
-        except psycopg.Error as error:
-            if not error.sqlstate:
-                raise
-            # a pooler says only now that it has no server
-            raise explain_refusal(error.sqlstate, str(error.diag.message_primary)) from None
+    def _describe(self, sql: str) -> Any:
+        """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
+        pgconn = self._connection.pgconn
+        for send, *arguments in ((pgconn.send_prepare, b"", sql.encode()), (pgconn.send_describe_prepared, b"")):
+            send(*arguments)
+            # not pgconn.prepare(), which waits without letting other threads run
+            (described,) = self._connection.wait(generators.execute(pgconn))
+            if described.status != pq.ExecStatus.COMMAND_OK:
+                raise errors.error_from_result(described)
+        names = [described.fname(number).decode() for number in range(described.nfields)]
+        twice = [name for name in names if names.count(name) > 1]
+        if self._as_objects and twice:
+            raise refuse(f"as_objects: two columns are called {twice[0]}. Give each its own name, in DoSQL with AS")
+        return described
 
-    def _execute(self, connection: Any, statement: Statement, rows: Any, names: list[str], *, returns: bool) -> int:
-        """Run the statement for each row of values, and return the number of rows that it returned or changed."""
-        cursor = connection.cursor()
-        count = 0
-        if len(rows) == 1 and returns:
-            for row in cursor.stream(statement.sql, rows[0] or None):
-                count += 1
-                connection.received = 0
-                self._keep(row, names, statement)
-        elif len(rows) == 1:
-            execute(cursor, statement.sql, rows[0] or None)
-            count = cursor.rowcount
+    def _execute(self, sql: str, rows: list[Any], *, returns: bool, fetches: bool) -> tuple[list[Any], int]:
+        """Run the statement for each row of values; return the rows to keep, and the number of all."""
+        cursor = self._connection.cursor(row_factory=dict_row if self._as_objects else tuple_row)
+        # bytes arrive as hex digits, and not as base64; for each row of values, something arrives
+        allowance = self._max_bytes * 3 // 2 + 2**20 + 256 * len(rows)
+        self._connection.limit = self._connection.received + allowance
+        found: list[Any] = []
+        size = count = 0
+        for row in (row for values in rows if returns for row in cursor.stream(sql, values or None)):
+            self._connection.limit = self._connection.received + allowance
+            count += 1
+            if fetches:
+                found.append(row)
+                size += len(json.dumps(row)) + 64 * (len(row) + 1)  # what a value takes in memory, beside its text
+            if size > self._max_bytes:
+                message = f"After {count} rows the result is larger than the {self._max_bytes} bytes that the proxy"
+                raise PostgresError("ResponseTooLarge", f"{message} allows. Ask for less, as by limit")
+        if returns:
+            return found, count
+        if len(rows) == 1:
+            cursor.execute(sql, rows[0] or None)
+            if not cursor.statusmessage:
+                raise refuse("schema's sql has no statement")
         else:
-            for start in range(0, len(rows), BATCH):
-                connection.received = 0
-                cursor.executemany(statement.sql, rows[start : start + BATCH], returning=returns)
-                count += cursor.rowcount
-                for row in list_rows(cursor) if returns else ():
-                    self._keep(row, names, statement)
-        return count
+            cursor.executemany(sql, rows)
+        return found, cursor.rowcount
 
-    def _keep(self, row: Any, names: list[str], statement: Statement) -> None:
-        if statement.fetches:
-            self._rows.append(dict(zip(names, row)) if names else list(row))
-            self._size += len(json.dumps(self._rows[-1])) + VALUE_BYTES * (len(row) + 1)
-        if self._size > self._max_bytes:
-            message = f"After {len(self._rows)} rows the result is larger than the {self._max_bytes} bytes that the"
-            raise PostgresError("ResponseTooLarge", f"{message} proxy allows. Ask for less, as by limit")
-
-    def _translate(self, error: BaseException, statement: Statement) -> BaseException:
-        """Return the `PostgresError` for an exception of the thread."""
-        if isinstance(error, UnicodeError):
-            return refuse("A string has half of a character, which cannot be written as UTF-8")
-        if isinstance(error, RecursionError):
-            return refuse("A value is nested too deeply")
-        if not isinstance(error, psycopg.Error):
-            return error
+    def _explain(self, error: psycopg.Error) -> PostgresError:
+        """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
         is_lost = not error.sqlstate and isinstance(error, psycopg.OperationalError)
-        failure = PostgresError("ConnectionFailed") if is_lost else explain_statement(error, statement)
+        if is_lost and self._connection.received > self._connection.limit:
+            return PostgresError("ResponseTooLarge")
+        if is_lost:
+            late = "ConnectTimeout" if self._stage == "connect" else "StatementTimeout"
+            failure = PostgresError("ConnectionFailed" if seconds_until(self._connection.deadline) else late)
+        elif error.sqlstate:
+            words = [error.diag.message_primary, error.diag.message_hint]
+            if type(error).__name__ in DETAILED:
+                words.insert(1, error.diag.message_detail)
+            if error.sqlstate in ("25001", "2D000") and not self._autocommit:  # as VACUUM, or COMMIT in a procedure
+                words.append('In DoSQL, add "autocommit": true to schema')
+            failure = explain_sqlstate(error.sqlstate, ". ".join(filter(None, words)))
+        else:  # psycopg itself refuses, always in English
+            return refuse(COPY if str(error).startswith("COPY") else str(error))
         is_cut = is_lost or str(error.sqlstate).startswith(("08", "57"))
         # without a transaction a part may have been kept, which SpiffArena must not do again
-        if self._stage == "commit" and (is_cut or (statement.autocommit and failure.status == 503)):
+        if self._stage == "commit" and (is_cut or (self._autocommit and failure.http_status == 503)):
             return PostgresError("OutcomeUnknown", f"{ERRORS['OutcomeUnknown']}: {failure}")
         return failure
 
 
-def describe(connection: Any, statement: Statement) -> Any:
-    """Ask PostgreSQL what the places are for, and which columns there will be; it accepts one statement only."""
-    first = statement.rows[0] if statement.rows else []
-    if len(first) > MAX_VALUES:
-        raise refuse(f"A statement takes {MAX_VALUES} values at most, and not {len(first)}")
-    types = [guess(value)[0] if statement.guesses else 0 for value in first]
-    connection.pgconn.send_prepare(b"", statement.sql.encode(), types)
-    read_result(connection)
-    connection.pgconn.send_describe_prepared(b"")
-    described = read_result(connection)
-    if statement.rows and len(first) != described.nparams:
-        raise refuse(f"schema's sql has places for {described.nparams} values, and values has {len(first)}")
-    return described
+class Connection(psycopg.Connection):  # type: ignore[misc]
+    """A connection that ends at its deadline, or if more bytes arrive than `limit`; libpq itself knows neither."""
+
+    def __init__(self, pgconn: Any, deadline: float) -> None:
+        super().__init__(pgconn)
+        self.cursor_factory = RawCursor
+        self.prepare_threshold = None  # PgBouncer may send the next transaction to another server
+        for oid, loader in LOADERS.items():
+            self.adapters.register_loader(oid, loader)
+        self.deadline, self.limit, self.received = deadline, sys.maxsize, 0
+        self.peer = socket.socket(fileno=os.dup(pgconn.socket))
+        self.near, far = socket.socketpair()  # libpq gets the far end, and two threads pass the bytes on
+        with far:
+            far.setblocking(False)
+            os.dup2(far.fileno(), pgconn.socket, inheritable=False)
+        ways = (self.peer, self.near), (self.near, self.peer)
+        self.threads = [threading.Thread(target=self.pass_on, args=way, daemon=True) for way in ways]
+        for thread in self.threads:
+            thread.start()
+
+    def pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while seconds_until(self.deadline) and self.received <= self.limit:
+                source.settimeout(seconds_until(self.deadline))
+                data = source.recv(65536)
+                if not data:
+                    break
+                self.received += len(data) if source is self.peer else 0
+                target.sendall(data)
+        for end in (source, target):  # the other thread waits for one of them
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        super().close()
+        with self.peer, self.near:
+            for thread in self.threads:
+                thread.join()
 
 
-def read_result(connection: Any) -> Any:
-    # not pgconn.prepare(), which waits without letting other threads run
-    (result,) = connection.wait(generators.execute(connection.pgconn))
-    if result.status != ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(result)
-    return result
+def seconds_until(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0)
 
 
-def read_names(described: Any) -> list[str]:
-    names = [described.fname(number).decode() for number in range(described.nfields)]
-    for name in names:
-        if names.count(name) > 1:
-            raise refuse(f"as_objects: two columns are called {name}. Give each a name of its own, in DoSQL with AS")
-    return names
-
-
-def list_rows(cursor: Any) -> Any:
-    yield from cursor.fetchall()
-    while cursor.nextset():
-        yield from cursor.fetchall()
-
-
-def execute(cursor: Any, sql: str, row: Any) -> None:
+def connect(conninfo: Any, deadline: float) -> Connection:
+    """Return a connection to the first address that accepts; raise `PostgresError`."""
+    given = read_conninfo(conninfo)
     try:
-        cursor.execute(sql, row)
-    except psycopg.ProgrammingError as error:
-        if not error.sqlstate and cursor.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            raise refuse(COPY) from None
-        raise
-    if cursor.pgresult.status == ExecStatus.EMPTY_QUERY:
-        raise refuse("schema's sql has no statement")
+        attempts = call_until(deadline, lambda: conninfo_attempts(given))
+    except socket.timeout:
+        raise PostgresError("ConnectTimeout") from None
+    except psycopg.Error as error:
+        code = "ValueError" if given.get("hostaddr") else "ConnectionFailed"  # an address is not looked up
+        raise PostgresError(code, f"No connection to port {given.get('port') or 5432}: {error}") from None
+    while True:
+        given = attempts.pop(0)
+        # the next address has its turn even if this one is silent
+        seconds = min(seconds_until(deadline) / (len(attempts) + 1), timeout_from_conninfo(given))
+        pgconn = pq.PGconn.connect_start(make_conninfo(**given).encode())
+        try:
+            wait_until_open(pgconn, time.monotonic() + seconds)
+            return Connection(pgconn, deadline)
+        except PostgresError as error:
+            pgconn.finish()
+            place = f"{given.get('host') or given.get('hostaddr') or 'PostgreSQL'} port {given.get('port') or 5432}"
+            error.args = (f"No connection to {place}: {redact(error, given)}",)
+            if error.http_status != 503 or not attempts:
+                raise
 
 
-def explain_statement(error: Any, statement: Statement) -> PostgresError:
-    """Return PostgreSQL's own code and words: the author has sent the data that they may quote."""
-    code, words = type(error).__name__, error.diag.message_primary
-    if not error.sqlstate:  # psycopg itself refuses
-        return refuse(str(error))
-    if code == "QueryCanceled":
-        return PostgresError("StatementTimeout", words)
-    if error.sqlstate in NEEDS_AUTOCOMMIT and not statement.autocommit:
-        words = f'{words}. In DoSQL, add "autocommit": true to schema'
-    if code not in ERRORS or code == "DatabaseError":
-        return describe_sqlstate(error.sqlstate, words)
-    detail = error.diag.message_detail if code in DETAILED else None
-    return PostgresError(code, ". ".join(filter(None, [words, detail, error.diag.message_hint])))
+def read_conninfo(conninfo: Any) -> dict[str, Any]:
+    """Return the parts of a connection string. Messages do not quote it: any part may be a piece of the password."""
+    if isinstance(conninfo, str) and not conninfo.strip():
+        raise refuse(f"database_connection_str is empty. {WRITE}")
+    try:
+        given = {**conninfo_to_dict(conninfo.encode().decode()), "client_encoding": "UTF8"}
+        timeout_from_conninfo(given)
+        if UNESCAPED.match(conninfo):
+            raise ValueError
+    except Exception:
+        raise refuse(f"database_connection_str is not PostgreSQL's, or has @ or / in the password. {WRITE}") from None
+    # libpq checks the options before it connects, and if they are valid fails at a socket that does not exist
+    count = str(given.get("hostaddr") or given.get("host") or "").count(",") + 1
+    nowhere = {**given, "hostaddr": "", "host": ",".join(["/nonexistent"] * count)}
+    reason = pq.PGconn.connect_start(make_conninfo(**nowhere).encode()).get_error_message("utf-8")
+    if "/nonexistent" not in reason:
+        raise refuse(f"database_connection_str cannot be used: {redact(reason, given)}")
+    return given
+
+
+def wait_until_open(pgconn: Any, deadline: float) -> None:
+    """Connect as psycopg does, which forgets the state in which libpq has failed; raise `PostgresError`."""
+    # 1. PQERRORS_VERBOSE, which psycopg has no function for, puts the SQLSTATE of a refusal into libpq's message
+    with suppress(OSError, AttributeError):  # if libpq is inside of psycopg; then refusals have no SQLSTATE
+        path = sys.modules[type(pgconn).__module__].__file__
+        ctypes.CDLL(path).PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), 2)
+    polled, in_tls, has_tls, is_open = PollingStatus.WRITING, False, False, False
+    while pgconn.status != ConnStatus.BAD and polled != PollingStatus.OK:  # 2. connect, step by step
+        poller = select.poll()
+        poller.register(pgconn.socket, select.POLLIN if polled == PollingStatus.READING else select.POLLOUT)
+        if not poller.poll(seconds_until(deadline) * 1000):
+            raise PostgresError("ConnectTimeout")
+        in_tls, has_tls = pgconn.status == ConnStatus.SSL_STARTUP, pgconn.ssl_in_use
+        with socket.socket(fileno=os.dup(pgconn.socket)) as peer:
+            polled = pgconn.connect_poll()
+            try:
+                is_open = peer.recv(1, socket.MSG_PEEK) != b""
+            except OSError as error:
+                is_open = isinstance(error, BlockingIOError)
+    if polled == PollingStatus.OK:
+        pgconn.nonblocking = 1
+        return
+    text = pgconn.get_error_message("utf-8").strip()  # 3. say why that failed
+    refusal = re.search(r":  ([0-9A-Z]{5}): (.*)", text)
+    if refusal:  # 55000 is a database that accepts no connections
+        raise explain_sqlstate(refusal[1].replace("55000", "28000"), refusal[2])
+    reason = text.partition("\n")[0].rpartition(" failed: ")[2]
+    if in_tls and (has_tls or is_open):
+        raise PostgresError("SSLError", f"TLS failed, or the certificate is not trusted: {reason}")
+    # if the connection is open, libpq has given it up because of an option
+    raise PostgresError("ValueError" if is_open else "ConnectionFailed", reason)
+
+
+def explain_sqlstate(sqlstate: str, message: str) -> PostgresError:
+    """Return the error for what PostgreSQL or PgBouncer refuses."""
+    code = CODES.get(sqlstate, "DatabaseError")
+    if sqlstate == "08P01" and POOLER_REFUSALS.match(message):
+        code = "InvalidAuthorizationSpecification"
+    if code in ERRORS and code != "DatabaseError":
+        return PostgresError(code, message)
+    status = 503 if sqlstate.startswith(TRANSIENT) else 400
+    return PostgresError("DatabaseError", f"SQLSTATE {sqlstate}: {message}", status)
+
+
+def redact(text: Any, given: dict[str, Any]) -> str:
+    """Return the text without the names and secrets of the connection string."""
+    for name in ("password", "user", "dbname", "sslpassword", "port"):
+        if given.get(name):
+            text = re.sub(rf"(?<!\w){re.escape(str(given[name]))}(?!\w)", "…", str(text))
+    return str(text)

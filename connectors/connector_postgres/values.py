@@ -6,98 +6,58 @@ import base64
 import json
 import math
 import re
-from decimal import Decimal
 from typing import Any, Callable, NamedTuple
 
 import psycopg
-from psycopg.adapt import AdaptersMap, Loader
+from psycopg.adapt import Loader
 from psycopg.types import TypeInfo
-from psycopg.types.numeric import Int4, Int8
 
 from connector_postgres.errors import refuse
 
-# the numbers of types never change (pg_type.dat)
-BOOL, BYTEA, INT8, INT4, JSON, NUMERIC, JSONB = 16, 17, 20, 23, 114, 1700, 3802
+BYTEA, JSON, TEXT = 17, (114, 3802), (25, 1042, 1043)  # the numbers of types never change (pg_type.dat)
 TYPES = """
-SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim,
-    typcategory = 'S', ARRAY(
-        SELECT atttypid FROM pg_catalog.pg_attribute WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped
-        UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range r  -- without multiranges before PostgreSQL 14
-        WHERE t.oid IN (rngtypid, (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid))
-FROM pg_catalog.pg_type t WHERE oid = ANY($1::oid[])
+WITH RECURSIVE known (oid) AS (
+    SELECT unnest($1::oid[])
+    UNION SELECT unnest(ARRAY[typbasetype, typelem]) FROM known JOIN pg_catalog.pg_type USING (oid)
+)
+SELECT oid, typbasetype, CASE typinput WHEN 'pg_catalog.array_in'::regproc THEN typelem ELSE 0 END, typdelim
+FROM known JOIN pg_catalog.pg_type USING (oid)
 """
 
 
 class Type(NamedTuple):
-    """A type; `element` is the type of an array's elements; `has_bytes` if there is a bytea anywhere in it."""
+    """A type; `element` is the type of an array's elements; `has_bytes` if it is bytea, or an array of it."""
 
     oid: int
-    element: Any = None
-    delimiter: str = ","
-    is_string: bool = False
-    has_bytes: bool = False
-
-
-BUILT_IN: dict[int, Type] = {}
-for info in psycopg.adapters.types:
-    scalar = Type(info.oid, None, ",", info.name in {"text", "varchar", "bpchar", "name"}, info.oid == BYTEA)
-    BUILT_IN[info.oid] = scalar
-    BUILT_IN[info.array_oid] = Type(info.array_oid, scalar, info.delimiter, False, scalar.has_bytes)
+    element: Any
+    delimiter: str
+    has_bytes: bool
 
 
 def find_types(connection: Any, oids: list[int]) -> list[Type]:
-    """Return the types of these numbers; in place of a domain, the type that it is made of."""
-    rows: dict[int, Any] = {}
-    unknown = set(oids) - BUILT_IN.keys()
-    while unknown:
-        found = connection.execute(TYPES, [sorted(unknown)]).fetchall()
-        rows.update((oid, row) for oid, *row in found)
-        parts = {part for _, base, element, *_, members in found for part in [base, element, *members] if part}
-        unknown = parts - rows.keys() - BUILT_IN.keys()
+    """Return the types of these numbers; in place of a domain, the type that it is made of. Arrays become lists."""
+    rows = {oid: row for oid, *row in connection.execute(TYPES, [oids])}
 
     def resolve(oid: int) -> Type:
-        if oid not in rows:
-            return BUILT_IN.get(oid) or Type(oid)
-        base, element, delimiter, is_string, members = rows[oid]
+        base, element, delimiter = rows[oid]
         if base:
             return resolve(base)
-        has_bytes = any(resolve(part).has_bytes for part in [element, *members])
-        return Type(oid, resolve(element) if element else None, delimiter, is_string, has_bytes)
+        if not element:
+            return Type(oid, None, delimiter, oid == BYTEA)
+        inner = resolve(element)
+        TypeInfo(str(oid), inner.oid, oid, delimiter=delimiter).register(connection)
+        return Type(oid, inner, delimiter, inner.has_bytes)
 
     return [resolve(oid) for oid in oids]
 
 
-# --- from JSON to PostgreSQL ---
-
-
-def unwrap(value: Any) -> Any:
-    """Return the value with what SpiffArena wraps (dates, times, UUIDs, durations) as strings, at any depth."""
-    if isinstance(value, list):
-        return [unwrap(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if isinstance(value.get("typename"), str):
-        if value.keys() == {"typename", "value"}:
-            return unwrap(value["value"])
-        if value.keys() == {"typename", "days", "seconds"}:
-            return f"{value['days']} days {value['seconds']} seconds"
-    return {key: unwrap(item) for key, item in value.items()}
-
-
-def guess(value: Any) -> tuple[int, Any]:
-    """Return the type of a literal as PostgreSQL reads it, and the value of this type; 0 leaves it to the context."""
-    if isinstance(value, bool):
-        return BOOL, value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return (INT4, Int4(value)) if -(2**31) <= value < 2**31 else (INT8, Int8(value))
-    return (NUMERIC, Decimal(repr(value))) if isinstance(value, (int, float)) else (0, value)
-
-
-def to_parameter(value: Any, kind: Type) -> Any:
-    """Return the value as psycopg binds it: of the type that was guessed, or as a string that PostgreSQL reads."""
-    value = unwrap(value)
-    oid, guessed = guess(value)
-    return guessed if oid == kind.oid else to_text(value, kind)
+def unwrap(wrapped: dict[str, Any]) -> Any:
+    """Return the string in what SpiffArena wraps (a date, time, UUID or duration), and any other object as it is."""
+    if wrapped.keys() == {"typename", "value"} and isinstance(wrapped["typename"], str):
+        return wrapped["value"]
+    if wrapped.keys() == {"typename", "days", "seconds"}:
+        return f"{wrapped['days']} days {wrapped['seconds']} seconds"
+    return wrapped
 
 
 def to_text(value: Any, kind: Type) -> Any:
@@ -106,28 +66,21 @@ def to_text(value: Any, kind: Type) -> Any:
         return None
     if isinstance(value, list) and kind.element:
         return to_array(value, kind)
-    if kind.oid in (JSON, JSONB):  # a string is JSON already
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if kind.oid == BYTEA:
-        return to_bytes(value)
-    if isinstance(value, list):
-        raise refuse("A list needs a column of an array or of JSON; in DoSQL write a cast, such as %s::int[]")
-    if isinstance(value, dict) and not kind.is_string:
-        raise refuse("An object needs a column of JSON or of text; in DoSQL write a cast, such as %s::jsonb")
-    if kind.has_bytes:  # base64 inside of PostgreSQL's own notation would be stored as it is
-        raise refuse("Bytes inside of another type: write an array as a list, and in DoSQL a row as ROW(%s::bytea, …)")
-    if isinstance(value, float):  # the 5.0 of 10 / 2 may go into a column of integers
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def to_bytes(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"\\x([0-9A-Fa-f]{2})*", value):
-        return value  # as PostgreSQL itself writes bytes
-    try:  # also of SpiffArena's file data
-        return "\\x" + base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True).hex()
-    except (TypeError, ValueError):
-        raise refuse("A value for bytes must be a string of valid base64") from None
+        if isinstance(value, str) and re.fullmatch(r"\\x([0-9A-Fa-f]{2})*", value):
+            return value  # as PostgreSQL itself writes bytes
+        try:  # also of SpiffArena's file data
+            return "\\x" + base64.b64decode(re.sub("^data:[^,]*;base64,", "", value), validate=True).hex()
+        except (TypeError, ValueError):
+            raise refuse("A value for bytes must be a string of valid base64") from None
+    if kind.oid not in JSON:
+        if isinstance(value, list) or (isinstance(value, dict) and kind.oid not in TEXT):
+            raise refuse("A list needs an array or JSON, an object JSON or text; in DoSQL write a cast as in %s::jsonb")
+        if kind.has_bytes:  # base64 inside of PostgreSQL's own notation would be stored as it is
+            raise refuse("An array of bytes must be a list of strings of base64")
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+            value = int(value)  # the 5.0 of 10 / 2 may go into a column of integers
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # a string is JSON already
 
 
 def to_array(items: list[Any], kind: Type) -> str:
@@ -137,7 +90,7 @@ def to_array(items: list[Any], kind: Type) -> str:
         parts = (to_text(item, inner) for item in items)
         quoted = ("NULL" if part is None else '"' + re.sub(r'(["\\])', r"\\\1", part) + '"' for part in parts)
         return "{" + kind.delimiter.join(quoted) + "}"
-    if inner.oid in (JSON, JSONB):
+    if inner.oid in JSON:
         raise refuse("A list inside a list for an array of JSON is ambiguous; write each item as a string of JSON")
     measure(items)
     return "{" + kind.delimiter.join(to_array(item, kind) for item in items) + "}"
@@ -153,9 +106,6 @@ def measure(items: Any) -> tuple[int, ...]:
     return (len(items), *shapes.pop())
 
 
-# --- from PostgreSQL to JSON ---
-
-
 def load_time(text: str) -> str:
     """ISO 8601: PostgreSQL writes 2026-11-25 09:00:00+00."""
     text = re.sub(r"^(\d{4,}-\d\d-\d\d) ", r"\1T", text)
@@ -167,34 +117,21 @@ def load_float(text: str) -> Any:
     return float(text) if math.isfinite(float(text)) else text
 
 
-def load_json(text: str) -> Any:
-    try:
-        return json.loads(text, parse_float=load_float)
-    except ValueError:  # a number with thousands of digits
-        return text
-
-
-def load_bytes(text: str) -> str:
-    return base64.b64encode(bytes.fromhex(text[2:])).decode()
+# what JSON has no word for is the text that PostgreSQL writes
+LOADS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(["json", "jsonb"], lambda text: json.loads(text, parse_float=load_float)),
+    **dict.fromkeys(["time", "timetz", "timestamp", "timestamptz"], load_time),
+    **dict.fromkeys(["float4", "float8"], load_float),
+    "bytea": lambda text: base64.b64encode(bytes.fromhex(text[2:])).decode(),
+}
 
 
 def make_loader(load: Callable[[str], Any]) -> Any:
     return type("TextLoader", (Loader,), {"load": lambda _, data: load(bytes(data).decode())})
 
 
-# what JSON has no word for is the text that PostgreSQL writes
-LOADS: dict[str, Callable[[str], Any]] = {"json": load_json, "jsonb": load_json, "bytea": load_bytes}
-LOADS.update(
-    dict.fromkeys(["time", "timetz", "timestamp", "timestamptz"], load_time), float4=load_float, float8=load_float
-)
-ADAPTERS = AdaptersMap(psycopg.adapters)
-for info in psycopg.adapters.types:
-    if info.name not in {"bool", "int2", "int4", "int8", "oid"}:  # which psycopg loads as JSON has them
-        ADAPTERS.register_loader(info.oid, make_loader(LOADS.get(info.name, str)))
-
-
-def register_arrays(connection: Any, oid: int, kind: Type) -> None:
-    """Have an array loaded as a list whatever its elements; psycopg knows PostgreSQL's own types alone."""
-    if kind.element and oid not in BUILT_IN:
-        register_arrays(connection, kind.element.oid, kind.element)
-        TypeInfo(str(oid), kind.element.oid, oid, delimiter=kind.delimiter).register(connection)
+LOADERS = {
+    info.oid: make_loader(LOADS.get(info.name, str))
+    for info in psycopg.adapters.types
+    if info.name not in {"bool", "int2", "int4", "int8", "oid"}  # which psycopg loads as JSON has them
+}

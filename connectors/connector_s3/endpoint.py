@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from spiffproxy_http.errors import RequestError, invalid_parameter
+from spiffproxy_http.excerpts import show
 from spiffproxy_http.hosts import read_address
 from spiffproxy_http.url import Url, parse_url
 
@@ -21,7 +22,7 @@ BUCKET_WITH_CERTIFICATE = re.compile("[a-z0-9][a-z0-9-]{0,62}")  # AWS's certifi
 def read_signer(
     access_key_id: str | None, secret_access_key: str | None, session_token: str | None, region: str, config: Any
 ) -> Signer:
-    """Return the signer. A key of the diagram is not combined with a secret or a token of the operator."""
+    """Return the signer. The keys of the diagram are never combined with those of the operator."""
     key = read_header("access_key_id", access_key_id)
     secret = read_header("secret_access_key", secret_access_key)
     token = read_header("session_token", session_token)
@@ -30,8 +31,8 @@ def read_signer(
         secret = read_header("AWS_SECRET_ACCESS_KEY", read_setting(config, "AWS_SECRET_ACCESS_KEY"))
         token = read_header("AWS_SESSION_TOKEN", read_setting(config, "AWS_SESSION_TOKEN"))
     if not (key and secret):
-        message = "Both access_key_id and secret_access_key are needed, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        raise RequestError("NoCredentials", f"{message} from the proxy's operator", 400)
+        message = "access_key_id or secret_access_key is missing. Set both, or ask the operator"
+        raise RequestError("NoCredentials", f"{message} to set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", 400)
     return Signer(key, region, secret, token)
 
 
@@ -39,7 +40,7 @@ def read_region(region: str | None, config: Any) -> str:
     name = read_text("region", region).strip()
     name = name or read_setting(config, "AWS_REGION") or read_setting(config, "AWS_DEFAULT_REGION") or DEFAULT_REGION
     if not re.fullmatch(REGION, name):
-        raise invalid_parameter(f"region is {name[:80]!r}, which is no name of a region")
+        raise invalid_parameter(f"region is {show(name)}. Use the name of a region, such as eu-central-1")
     return name
 
 
@@ -51,11 +52,11 @@ def find_bucket(
     text = read_setting(config, "CONNECTOR_PROXY_S3_URL") or read_text("endpoint_url", endpoint_url).strip()
     endpoint = parse_url(text or aws_url(read_region(region, config)))
     if endpoint.credentials or "?" in endpoint.target:
-        raise RequestError("InvalidURL", "The endpoint's URL may have no user and no query", 400)
+        raise RequestError("InvalidURL", "The URL of the endpoint contains a user or a query. Remove it", 400)
     path = endpoint.target.rstrip("/")
     if is_virtual(addressing_style, name, at_aws=not text):
         if read_address(endpoint.host):
-            raise invalid_parameter("addressing_style 'virtual' takes an endpoint with a name, not an address")
+            raise invalid_parameter('addressing_style is "virtual", but the endpoint is an address. Use "path"')
         return parse_url(f"{endpoint.scheme}://{name}.{endpoint.netloc}")._replace(target=path)
     return endpoint._replace(target=f"{path}/{encode_path(name)}")
 
@@ -68,7 +69,7 @@ def is_virtual(style: str | None, bucket: str, *, at_aws: bool) -> bool:
     """Return whether the bucket is a part of the host. A private host seldom has a name for each of its buckets."""
     if style == "virtual":
         if not VIRTUAL_BUCKET.fullmatch(bucket):
-            raise invalid_parameter("addressing_style 'virtual' takes a bucket whose name can be a part of a host")
+            raise invalid_parameter('addressing_style is "virtual", but no host can have this bucket name. Use "path"')
         return True
     return style == "auto" and at_aws and bool(BUCKET_WITH_CERTIFICATE.fullmatch(bucket))
 

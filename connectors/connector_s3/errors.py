@@ -1,72 +1,72 @@
-"""The codes that the commands end with."""
+"""The error codes of the commands, each with its meaning and what to do."""
 
 from __future__ import annotations
 
 URL_ERRORS = {
-    "MissingSchema": "The endpoint does not begin with https:// or http://",
-    "InvalidSchema": "The endpoint does not begin with https:// or http://",
-    "InvalidURL": "The endpoint is no URL of a host",
+    "MissingSchema": "the endpoint has no scheme; write https:// in front of it",
+    "InvalidSchema": "the endpoint is not an http or https URL; correct it",
+    "InvalidURL": "the endpoint is not a valid URL; correct it as the message says",
 }
 CLIENT_ERRORS = {
     "ConnectionError": "S3 cannot be reached, or closed the connection; try again",
     "ConnectTimeout": "S3 cannot be reached in time; try again",
-    "ReadTimeout": "S3 did not answer in time; try again",
-    "ChunkedEncodingError": "The answer was cut short; try again",
-    "InvalidResponse": "The response is not valid HTTP; is the endpoint right?",
-    "SSLError": "The certificate of S3 is not trusted, or TLS failed",
-    "ProxyError": "The HTTP proxy on the way cannot be reached, or refuses",
-    "ResponseTooLarge": "The object is larger than the operator allows",
-    "HostNotAllowed": "The operator's list of hosts does not have that of S3",
+    "ReadTimeout": "S3 did not respond in time; try again",
+    "ChunkedEncodingError": "the response is incomplete; try again",
+    "InvalidResponse": "the response is not valid HTTP; check the endpoint",
+    "SSLError": "the certificate of S3 is not trusted, or TLS failed; check the endpoint, or ask the operator",
+    "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses; ask the operator",
+    "ResponseTooLarge": "the object is larger than the operator allows; ask the operator",
+    "HostNotAllowed": "the operator does not allow requests to the host of S3; ask the operator",
 }
 OWN_ERRORS = {
-    "ValueError": "A parameter has the wrong shape; the message names it",
-    "NoCredentials": "There is no access key, neither from the diagram nor from the operator",
+    "ValueError": "a parameter is invalid; correct what the message names",
+    "NoCredentials": "an access key or its secret is missing; give both, or ask the operator",
 }
-# those of S3's codes that these commands meet, and some of MinIO's; what is not here is an S3Error
+# the codes of S3 and MinIO that these commands can get; a code that is not here becomes S3Error
 SHARED_ERRORS = {
     **CLIENT_ERRORS,
     **URL_ERRORS,
     **OWN_ERRORS,
-    "S3Error": "S3 refuses with a code that is not in this list; the message has it",
-    "UnexpectedAnswer": "The response is not what S3 documents; is the endpoint right?",
-    "AccessDenied": "The access key may not do this",
-    "AccountProblem": "AWS has a problem with the account",
-    "AllAccessDisabled": "Nobody may do this any more",
-    "AuthorizationHeaderMalformed": "The signature is for another region; the message names the right one if S3 does",
-    "ExpiredToken": "The session token has expired",
+    "S3Error": "S3 refuses with a code that is not in this list; the message has the code and S3's words",
+    "UnexpectedAnswer": "the response is not what S3 documents; check the endpoint",
+    "AccessDenied": "the access key may not do this; ask the owner of the bucket",
+    "AccountProblem": "AWS has a problem with the account; ask the owner of the account",
+    "AllAccessDisabled": "the bucket or the account is disabled; ask the owner of the bucket",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set region, which the message names if S3 does",
+    "ExpiredToken": "the session token has expired; get new keys",
     "InternalError": "S3 has a fault; try again",
-    "InvalidAccessKeyId": "S3 does not know the access key",
-    "InvalidArgument": "S3 does not take a parameter; the message says which",
-    "InvalidBucketName": "The bucket's name is invalid",
-    "InvalidRequest": "S3 does not take the request; the message says why",
-    "InvalidToken": "The session token is not valid",
-    "MethodNotAllowed": "This cannot be done to it",
+    "InvalidAccessKeyId": "S3 does not know the access key; correct access_key_id",
+    "InvalidArgument": "S3 refuses a parameter; the message says which",
+    "InvalidBucketName": "the bucket's name is invalid; correct it",
+    "InvalidRequest": "S3 refuses the request; the message says why",
+    "InvalidToken": "the session token is not valid; get new keys",
+    "MethodNotAllowed": "S3 does not allow this for the bucket or the object",
     "NoSuchBucket": "The bucket does not exist",
-    "NotImplemented": "This S3 cannot do that",
-    "OperationAborted": "Another operation is under way; try again",
-    "PermanentRedirect": "The bucket is in another region; the message names it if S3 does",
-    "RequestTimeTooSkewed": "The clocks of the proxy and of S3 differ too much",
+    "NotImplemented": "this S3 server does not support the request",
+    "OperationAborted": "another operation is under way; try again",
+    "PermanentRedirect": "the bucket is in another region; set region, which the message names if S3 does",
+    "RequestTimeTooSkewed": "the clocks of the proxy and of S3 differ by more than 15 minutes; ask the operator",
     "RequestTimeout": "S3 did not get the request in time; try again",
-    "ServiceUnavailable": "S3 cannot serve now; try again",
-    "SignatureDoesNotMatch": "The secret access key is wrong, or something on the way changes the request",
-    "SlowDown": "These are more requests than S3 takes; try again",
-    "TemporaryRedirect": "The bucket is being moved; try again",
-    "TooManyRequests": "These are more requests than S3 takes; try again",
+    "ServiceUnavailable": "S3 is not available now; try again",
+    "SignatureDoesNotMatch": "the secret access key is wrong, or the request was changed on the way; correct the key",
+    "SlowDown": "S3 got too many requests; try again",
+    "TemporaryRedirect": "the bucket is being moved; try again",
+    "TooManyRequests": "S3 got too many requests; try again",
 }
 OBJECT_ERRORS = {
     **SHARED_ERRORS,
-    "KeyTooLongError": "The key has more than 1,024 bytes",
-    "NoSuchKey": "There is no object with this key",
-    "XMinioInvalidObjectName": "MinIO takes no such key",
+    "KeyTooLongError": "the key has more than 1,024 bytes; use a shorter one",
+    "NoSuchKey": "there is no object with this key; correct the key, or add a boundary event",
+    "XMinioInvalidObjectName": "MinIO refuses this key; use another",
 }
 GET_ERRORS = {
     **OBJECT_ERRORS,
-    "InvalidObjectState": "The object is archived; it has to be restored first",
+    "InvalidObjectState": "the object is archived; restore it first",
 }
 PUT_ERRORS = {
     **OBJECT_ERRORS,
-    "EntityTooLarge": "S3 takes no object of this size",
-    "QuotaExceeded": "The store, or the account, is full",
-    "XMinioStorageFull": "MinIO's disks are full",
+    "EntityTooLarge": "the object is larger than S3 allows; store less",
+    "QuotaExceeded": "the store, or the account, is full; ask its operator",
+    "XMinioStorageFull": "the disks of MinIO are full; ask its operator",
 }
 PRESIGN_ERRORS = {**URL_ERRORS, **OWN_ERRORS}

@@ -1,4 +1,4 @@
-"""The base class of the commands: a signed request, and what its response says."""
+"""The base class of the commands: it sends a signed request, and parses the response."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ RETRYABLE_CODES = {"OperationAborted", "RequestTimeout", "ServiceUnavailable", "
 class S3Command(HttpCommand):
     """Commands are dataclasses that accept these parameters, and some of their own.
 
-    :param endpoint_url: empty for AWS, or what the operator has set
+    :param endpoint_url: empty for the operator's endpoint, else that of AWS
     :param region: empty for the operator's, else us-east-1
     :param access_key_id: empty for the operator's keys
-    :param session_token: if the keys are temporary ones
+    :param session_token: only with temporary keys
     :param addressing_style: path (https://host/bucket/key), virtual (https://bucket.host/key) or auto (unless set)
     """
 
@@ -81,7 +81,7 @@ class S3Command(HttpCommand):
 
 
 def read_etag(response: Response) -> str:
-    """Return S3's name of the content; a response without it is from another server."""
+    """Return the entity tag; a response without it is not from S3."""
     etag = unquote_etag(response.headers.get("ETag"))
     if not etag:
         raise unexpected_response()
@@ -150,7 +150,7 @@ def read_field(element: dict[str, Any], name: str) -> str:
 
 
 def decode_key(text: Any, *, is_encoded: bool) -> str:
-    """Return a key or a prefix, exactly as S3 has it."""
+    """Return a key or a prefix, exactly as it is stored."""
     if not isinstance(text, str):
         raise unexpected_response()
     return unquote_plus(text) if is_encoded else text
@@ -162,12 +162,12 @@ def as_list(value: Any) -> list[Any]:
 
 
 def list_elements(value: Any) -> list[dict[str, Any]]:
-    """Return the elements of one name that contain others."""
+    """Return the elements of one name that contain other elements."""
     return [entry for entry in as_list(value) if isinstance(entry, dict)]
 
 
 def unexpected_response() -> RequestError:
-    return RequestError("UnexpectedAnswer", "The answer is not what S3 documents; is the endpoint right?", 502)
+    return RequestError("UnexpectedAnswer", "The response is not what S3 documents. Check the endpoint", 502)
 
 
 def read_error(response: Response, errors: dict[str, str], region: str) -> RequestError:
@@ -179,7 +179,7 @@ def read_error(response: Response, errors: dict[str, str], region: str) -> Reque
     code, words = str(element.get("Code") or ""), shorten(str(element.get("Message") or ""))
     if not re.fullmatch("[A-Za-z0-9.]{1,80}", code):
         code = ""
-    message = ": ".join(filter(None, [f"S3 answered {response.status}", code, words or errors.get(code)]))
+    message = ": ".join(filter(None, [f"S3 responded with {response.status}", code, words or errors.get(code)]))
     right_region = find_region(response, element)
     if right_region not in ("", region):
         message = f"{message}. The bucket is in another region: set region to {right_region}"

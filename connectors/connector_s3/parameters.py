@@ -6,15 +6,16 @@ import re
 from typing import Any
 
 from spiffproxy_http.errors import invalid_parameter
+from spiffproxy_http.excerpts import show
 from spiffproxy_http.files import decode_base64, encode_content_type, is_file, read_file
 
 
 def read_text(parameter: str, value: str | None) -> str:
-    """Return the string; an empty one for null."""
+    """Return the string, or an empty string for null."""
     try:
         (value or "").encode()
     except UnicodeEncodeError:
-        raise invalid_parameter(f"{parameter} holds half of a surrogate pair") from None
+        raise invalid_parameter(f"{parameter} contains half of a surrogate pair. Remove it") from None
     return value or ""
 
 
@@ -22,15 +23,15 @@ def read_bucket(value: str) -> str:
     """Return a name that can be a part of a path; S3's own rules are stricter. Ceph allows `tenant:bucket`."""
     text = read_text("bucket", value)
     if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9._:-]{1,255}", text):
-        raise invalid_parameter(f"bucket is {text[:80]!r}, which is no name of a bucket")
+        raise invalid_parameter(f"bucket is {show(text)}. Use the name of a bucket, such as my-bucket")
     return text
 
 
 def read_key(value: str) -> str:
-    """Return the key: any string but an empty one, which would be the bucket."""
+    """Return the key, which may be any string but an empty one: that would be the bucket."""
     text = read_text("key", value)
     if not text:
-        raise invalid_parameter("key is empty")
+        raise invalid_parameter("key is empty. Use the key of an object")
     return text
 
 
@@ -38,12 +39,12 @@ def read_header(parameter: str, value: str | None) -> str:
     """Return a string that a header can contain. Messages do not quote it: it may be a secret."""
     text = read_text(parameter, value).strip()
     if not re.fullmatch(r"[ -~]*", text):
-        raise invalid_parameter(f"{parameter} holds a line break, or a letter beyond ASCII")
+        raise invalid_parameter(f"{parameter} contains a line break, or a letter beyond ASCII. Remove it")
     return text
 
 
 def read_file_data(value: str | dict[str, Any]) -> tuple[bytes, str]:
-    """Return the content and its type, which is empty if the content is nothing but base64."""
+    """Return the content and its type, which is empty if the value is only base64."""
     try:
         if is_file(value) or not isinstance(value, str):
             file = read_file("file_data", value)

@@ -38,7 +38,7 @@ class Signer:
         headers = {**headers, "x-amz-content-sha256": payload, "x-amz-date": timestamp(time)}
         if self.session_token:
             headers["x-amz-security-token"] = self.session_token
-        # blanks count once, the names in lower case and in their order
+        # the signature covers names in lower case and sorted, and values with single blanks
         lines = {name.lower(): " ".join(value.split()) for name, value in {**headers, "host": host}.items()}
         signature = self._make_signature(method, target, lines, payload, time)
         names = ";".join(sorted(lines))
@@ -47,7 +47,7 @@ class Signer:
         return headers
 
     def presign(self, method: str, host: str, path: str, seconds: int, time: datetime) -> str:
-        """Return path and query of a URL that is valid for so many seconds from `time` on."""
+        """Return path and query of a URL that is valid for `seconds` from `time` on."""
         query = {
             "X-Amz-Algorithm": ALGORITHM,
             "X-Amz-Credential": f"{self.access_key_id}/{self._scope(time)}",

@@ -1,4 +1,4 @@
-"""Addresses as people write them (RFC 5322 section 3.4), read alike on every Python."""
+"""Addresses as people write them (RFC 5322 section 3.4), parsed without the standard library, whose versions differ."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class Mailbox(NamedTuple):
 
 
 def read_addresses(parameter: str, value: Any) -> list[Mailbox]:
-    """Read a string with one address, or several with commas between them, or a list of these. Null and "" are none."""
+    """Read a string of addresses with commas between them, or a list of such strings. Null and "" are an empty list."""
     texts = value if isinstance(value, list) else [] if value is None or value == "" else [value]
     mailboxes = []
     for text in texts:
         if isinstance(text, str) and len(f"{text}.".splitlines()) > 1:
-            raise ValueError(f"{parameter} holds a line break: {show(text)}. Use commas between addresses, or a list.")
+            raise ValueError(
+                f"{parameter} contains a line break: {show(text)}. Use commas between addresses, or a list."
+            )
         content = read_text(parameter, text, one_line=True).strip(" \t,")
         for pieces in split(parameter, content):
             mailboxes.append(read_mailbox(parameter, content, pieces))
@@ -49,7 +51,7 @@ def read_addresses(parameter: str, value: Any) -> list[Mailbox]:
 
 
 def split(parameter: str, text: str) -> list[list[re.Match[str]]]:
-    """Split a text at its commas, but not at those in quotes or parentheses."""
+    """Split a string at its commas, but not at those in quotes or parentheses."""
     mailboxes: list[list[re.Match[str]]] = [[]]
     position = 0
     while position < len(text):
@@ -57,7 +59,7 @@ def split(parameter: str, text: str) -> list[list[re.Match[str]]]:
         if not piece:
             if text[position] == ";":
                 raise ValueError(
-                    f"{parameter}: {show(text)} holds a semicolon. Use commas between addresses, or a list."
+                    f"{parameter}: {show(text)} contains a semicolon. Use commas between addresses, or a list."
                 )
             raise invalid_address(parameter, text)
         if piece["comma"]:
@@ -77,7 +79,7 @@ def read_mailbox(parameter: str, text: str, pieces: list[re.Match[str]]) -> Mail
         return make_mailbox(parameter, text, name, address)
     before, after = pieces[: brackets[0]], pieces[brackets[0] + 1 :]
     address = pieces[brackets[0]]["address"].strip()
-    # without quotes, an @ in the name or anything after the address is another address, where a comma is missing
+    # outside quotes, an @ in the name or anything after the address means that a comma is missing
     unquoted = "".join(piece["text"] or "" for piece in before).strip()
     if ("@" in unquoted and unquoted != address) or "".join(piece.group() for piece in after).strip():
         raise invalid_address(parameter, text)
@@ -107,7 +109,7 @@ def make_mailbox(parameter: str, text: str, name: str, address: str) -> Mailbox:
         raise invalid_address(parameter, text)
     mailbox = Mailbox(name, local, domain)
     if len(mailbox.address.encode()) > MAX_ADDRESS:
-        raise ValueError(f"{parameter}: {show(text)} is longer than the {MAX_ADDRESS} bytes of an address.")
+        raise ValueError(f"{parameter}: {show(text)} is longer than {MAX_ADDRESS} bytes, the maximum of an address.")
     return mailbox
 
 

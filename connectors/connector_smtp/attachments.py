@@ -20,7 +20,7 @@ def read_attachments(value: Any) -> list[Attachment]:
 
 
 def read_attachment(place: str, item: Any) -> Attachment:
-    from spiffproxy_http.files import read_file  # brings the HTTP client, which most mails do not need
+    from spiffproxy_http.files import read_file  # imports the HTTP client, which most mails do not need
 
     filename, media_type, parameters, content = read_file(place, item)
     filename = read_text(f"{place}: filename", filename or "attachment", one_line=True)

@@ -19,7 +19,7 @@ PARAMETER = "smtp_oauth2"
 
 
 class TokenLogin:
-    """The user and the token of a login. The author gives the token itself, or a grant that the proxy gets it by."""
+    """The user and the token of a login. The author gives the token, or a grant by which the proxy gets a token."""
 
     def __init__(self, user: str, token: str, grant: Grant | None, client: Client) -> None:
         self.user = user
@@ -57,7 +57,7 @@ def read_token_login(value: Any, user: str, password: str, config: Any, deadline
     if not user:
         raise ValueError(f"{PARAMETER} needs smtp_user, the mailbox that the token is for.")
     if re.search(r"[\x00-\x1f\x7f]", user):
-        raise ValueError("smtp_user holds a control character. Remove it.")
+        raise ValueError("smtp_user contains a control character. Remove it.")
     if password:
         raise ValueError(f"{PARAMETER} cannot be combined with smtp_password. Remove one of them.")
     try:
@@ -78,7 +78,7 @@ def read_token(value: dict[str, Any]) -> str:
         raise ValueError(f"{PARAMETER}.access_token cannot be combined with {show(others[0])}. Remove one of them.")
     token = read_string(f"{PARAMETER}.access_token", value["access_token"])
     if not is_token(token):
-        raise ValueError(f"{PARAMETER}.access_token is not a token: up to 16,384 visible ASCII characters.")
+        raise ValueError(f"{PARAMETER}.access_token is not a token. Use up to 16,384 visible ASCII characters.")
     return token
 
 

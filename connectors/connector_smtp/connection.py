@@ -10,17 +10,17 @@ from typing import Any
 
 from spiffproxy_http.sockets import connect_first, has_interface, look_up
 
-# what OpenSSL calls bytes that are no TLS, from 1.1 to 3.x
+# the reasons that OpenSSL 1.1 to 3.x gives for bytes that are not TLS
 NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 
 
 def connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Return a socket connected to the address of the host that answers first."""
+    """Return a socket connected to the first address of the host that accepts."""
     addresses = resolve(host, port, deadline)
     try:
         return connect_first(addresses, deadline)[0]
     except socket.timeout:
-        raise TimeoutError(f"{host} port {port} does not answer") from None
+        raise TimeoutError(f"{host} port {port} does not respond") from None
     except OSError as error:
         message = f"No connection to {host} port {port}: {error.strerror or error}"
         raise type(error)(error.errno, message) from None
@@ -34,15 +34,15 @@ def resolve(host: str, port: int, deadline: float) -> list[Any]:
     try:
         return look_up(host, port, deadline)
     except socket.timeout:
-        raise TimeoutError(f"the name {host} could not be looked up in time") from None
+        raise TimeoutError(f"The name {host} could not be looked up in time") from None
     except OSError as error:
-        raise type(error)(error.errno, f"the name {host} cannot be resolved: {error.strerror}") from None
+        raise type(error)(error.errno, f"The name {host} cannot be resolved: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"smtp_host: {error}") from None
 
 
 def wrap_tls(sock: socket.socket, host: str, port: int) -> ssl.SSLSocket:
-    """Return the socket with TLS, the certificate checked; the socket's timeout counts for the handshake."""
+    """Return the socket with TLS, the certificate checked; the socket's timeout applies to the handshake."""
     context, _ = create_tls_context()
     try:
         # a dot at the end of a name is not a part of it in TLS (RFC 6066 section 3), nor is the zone of an address

@@ -21,7 +21,7 @@ def read_content_ids(attachments: Any, html: Any) -> list[str]:
         if content_id and not html:
             raise ValueError(f"{place}, which is for an image in email_html. Set email_html, or remove content_id.")
         if content_id and content_id in content_ids:
-            raise ValueError(f"{place}, as of another attachment. Change one of them.")
+            raise ValueError(f"{place}, which another attachment has, too. Change one of them.")
         content_ids.append(content_id)
     return content_ids
 
@@ -32,6 +32,6 @@ def read_content_id(place: str, item: Any) -> str:
         return ""
     content_id = read_text(f"{place}: content_id", value)
     if not CONTENT_ID.fullmatch(content_id):
-        hint = "Use at most 200 letters, digits and !$*+._=~-, and at most one @; without < >, and without cid:"
+        hint = "Use at most 200 letters, digits and !$*+._=~-, and at most one @. Leave out < > and cid:"
         raise ValueError(f"{place}: content_id is {show(content_id)}. {hint}")
     return content_id

@@ -31,7 +31,7 @@ OWN_HEADERS = {
     "message-id": None,
 }
 OWN_PREFIXES = ("mime-", "content-")
-# in these, names of people may be encoded, but not their addresses
+# in these headers, the names of people may be encoded, but not their addresses
 ADDRESS_HEADERS = {"sender", "disposition-notification-to", "return-receipt-to", "errors-to"}
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[BbQq]\?.*?\?=")
 
@@ -74,16 +74,16 @@ def encode_header(name: str, value: Any) -> str:
     else:
         field = fold(name, encode_tokens(text))
     if max(map(len, field.encode().split(b"\r\n"))) > MAX_LINE_BYTES:
-        raise ValueError(f"{place} has a word that is longer than the {MAX_LINE_BYTES} bytes of a line. Shorten it.")
+        raise ValueError(f"{place} has a word of more than {MAX_LINE_BYTES} bytes, the maximum of a line. Shorten it.")
     return field
 
 
 def encode_tokens(text: str) -> list[str]:
-    """Return the words of a header. Those beyond ASCII are encoded (RFC 2047).
+    """Return the words of a header. Words with characters beyond ASCII are encoded (RFC 2047).
 
     The other words stay as they are, however long: an address, a URL or an id would lose its meaning.
     """
-    # readers would decode words that look encoded, or become so by what is next to them
+    # mail programs would decode words that look encoded, alone or together with the word next to them
     may_look_encoded = ENCODED_WORD.search(text) is not None or not PRINTABLE.fullmatch(text)
 
     def is_plain(word: str) -> bool:

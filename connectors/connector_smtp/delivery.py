@@ -1,4 +1,4 @@
-"""Delivery: a message is composed and handed to a server. Imported when a command runs."""
+"""Composes a message and sends it to a server. Imported when a command runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ TIMEOUT_SECONDS = 40  # for a command; SpiffArena waits 45
 
 
 def send(email: Any, config: Any) -> None:
-    """Send the message; raise OSError, as all of smtplib and ssl do, or ValueError for what cannot be sent."""
+    """Send the message; raise OSError (as smtplib and ssl do), or ValueError if a parameter is invalid."""
     deadline = time.monotonic() + float(config.get("CONNECTOR_PROXY_SMTP_TIMEOUT") or TIMEOUT_SECONDS)
-    # 1. what is sent
+    # 1. the message
     to = read_addresses("email_to", email.email_to)
     cc = read_addresses("email_cc", email.email_cc)
     bcc = read_addresses("email_bcc", email.email_bcc)
     reply_to = read_addresses("email_reply_to", email.email_reply_to)
     senders = read_addresses("email_from", email.email_from)
     if len(senders) != 1:
-        raise ValueError(f"email_from must be one address, not {len(senders)}")
+        raise ValueError(f"email_from must be one address, but has {len(senders)}.")
     if not to + cc + bcc:
-        raise ValueError("email_to names no recipient")
+        raise ValueError("email_to is empty. Name a recipient.")
     message = compose(
         subject=email.email_subject,
         body=email.email_body,
@@ -41,7 +41,7 @@ def send(email: Any, config: Any) -> None:
         headers=email.email_headers,
     )
     recipients = list(dict.fromkeys(mailbox.address for mailbox in to + cc + bcc))
-    # 2. how
+    # 2. the server and the login
     host, helo_name = read_host(email.smtp_host), read_helo_name(config)
     token_login = None
     if email.smtp_oauth2 is None:

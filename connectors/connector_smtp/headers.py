@@ -1,7 +1,7 @@
 """Header fields as lines: text (RFC 2047), mailboxes (RFC 5322) and parameters (RFC 2231).
 
 The standard library folds headers in ways that lose blanks and quotes, and that differ from one Python to the next.
-Here a text is encoded before it is folded, and folded only between whole tokens.
+Here a string is encoded before it is folded, and folded only between whole tokens.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def encode_phrase(text: str) -> list[str]:
     words = split_at_blanks(text)
     quoted = quote_string(text)
     if is_plain(text) and not all(map(is_atom, words)) and len(quoted) < MAX_LINE:
-        return [quoted]  # in one piece: many readers do not know quoted strings that are folded
+        return [quoted]  # in one piece: many mail programs do not support folded quoted strings
     tokens: list[str] = []
     for are_atoms, neighbors in itertools.groupby(words, is_atom):
         group = list(neighbors)
@@ -89,7 +89,7 @@ def encode_parameters(name: str, value: str, parameters: dict[str, str]) -> str:
 def encode_parameter(key: str, text: str) -> list[str]:
     """Return a parameter in one token or, if it is long, in several (RFC 2231 sections 3 and 4)."""
     plain = f"{key}={text}" if TOKEN.fullmatch(text) else f'{key}="{text}"'
-    # many readers do not know escaped quotes and backslashes in a parameter
+    # many mail programs do not support escaped quotes and backslashes in a parameter
     if is_plain(text) and not re.search(r'["\\]', text) and len(plain) <= MAX_PARAMETER:
         return [plain]
     escaped = [quote(character, safe="") for character in text]
@@ -122,12 +122,12 @@ def encode_words(text: str, first: int) -> Iterator[str]:
 
 
 def max_bytes(length: int) -> int:
-    """Return how many bytes an encoded word of this length holds in base64."""
+    """Return how many bytes an encoded word of this length contains in base64."""
     return (length - WORD_OVERHEAD) // 4 * 3
 
 
 def split_at_blanks(text: str) -> list[str]:
-    """Split a text at single blanks. Next to others, or at an end, readers and relays would remove them."""
+    """Split a string at single blanks. Mail programs and relays would remove several blanks, or a blank at an end."""
     return re.split("(?<! ) (?! )", text)
 
 
@@ -136,7 +136,7 @@ def is_atom(word: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text may stand in a header as it is; what looks like an encoded word would be decoded."""
+    """Return whether a string can be in a header as it is. If it looked like an encoded word, it would be decoded."""
     return PRINTABLE.fullmatch(text) is not None and "=?" not in text
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: their parameters, and how the outcome is reported."""
+"""What the commands share: their parameters, and the result that reports success or failure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ ADDRESSES = {"type": ["string", "array", "null"], "items": {"type": "string"}}
 
 
 class Email(ConnectorCommand):
-    """A version 1 command. Commands are dataclasses that take some of these parameters.
+    """A version 1 command. Commands are dataclasses that accept some of these parameters.
 
-    :param smtp_user: with smtp_password; both empty if the server asks for no login
+    :param smtp_user: with smtp_password; both are empty if the server requires no login
     :param smtp_starttls: true encrypts by STARTTLS, and sends nothing if the server does not offer it
-    :param smtp_ssl: true is TLS from the start, as on port 465
+    :param smtp_ssl: true uses TLS from the start, as on port 465
     :param email_to: addresses with commas between them, or a list of them; with names as in "Jane <jane@example.org>"
     :param email_from: one address
     :param email_cc: as email_to
-    :param email_bcc: as email_to, and nobody else sees it
+    :param email_bcc: as email_to, but the other recipients do not see these addresses
     :param email_reply_to: as email_to
     :param email_html: the same as email_body, in HTML
     :param email_attachments: a list of SpiffArena's file data, or of objects with filename, content_base64, mimetype,
         and content_id if email_html shows it: "logo" for <img src="cid:logo">
     :param email_headers: an object of strings such as {"X-Priority": "1"}, which become headers of the message
     :param smtp_oauth2: in place of smtp_password, an object by which the proxy gets an access token: token_url,
-        client_id, client_secret, if need be scope, audience, refresh_token, auth (basic or post); or access_token alone
+        client_id, client_secret, optionally scope, audience, refresh_token, auth (basic or post); or access_token alone
     """
 
     smtp_host: str
@@ -60,13 +60,16 @@ class Email(ConnectorCommand):
     }
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
-        """Return status 200 and `{}`, or `{"error": …}`, whatever happens: the diagram looks at it."""
-        from connector_smtp.delivery import describe_error, send  # take their time, and a list does not need them
+        """Return status 200 with `{}`, or with `{"error": …}`, which the diagram must look at."""
+        from connector_smtp.delivery import (
+            describe_error,
+            send,
+        )  # slow, and not needed for a list
 
         try:
             check_parameters(self, ValueError)
             send(self, config)
-        except (OSError, ValueError) as error:  # all of smtplib and ssl are OSErrors
+        except (OSError, ValueError) as error:  # all errors of smtplib and ssl are OSErrors
             return {"response": {"error": describe_error(error)}, "status": 200, "mimetype": JSON}
         return {"response": {}, "status": 200, "mimetype": JSON}
 

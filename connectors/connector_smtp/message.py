@@ -18,7 +18,7 @@ from connector_smtp.values import read_text
 if TYPE_CHECKING:
     from connector_smtp.addresses import Mailbox
 
-# readers would put the pieces together, or fetch the body from elsewhere, instead of showing a file
+# mail programs would put the pieces together, or fetch the body from elsewhere, instead of showing a file
 ACTIVE_MESSAGES = {"message/partial", "message/external-body"}
 
 
@@ -50,7 +50,7 @@ def compose(
         if mailboxes:
             fields.append(encode_mailboxes(name, mailboxes))
     fields.append(f"Date: {formatdate(localtime=True)}")
-    fields.append(f"Message-ID: {make_msgid(domain=sender.domain)}")  # without a domain it would ask DNS for ours
+    fields.append(f"Message-ID: {make_msgid(domain=sender.domain)}")  # without a domain it would ask DNS
     fields += encode_headers(headers)
     fields.append("MIME-Version: 1.0")
     content = make_text_part("plain", read_text("email_body", body))
@@ -90,7 +90,7 @@ def make_text_part(subtype: str, text: str) -> Part:
     field = encode_parameters("Content-Type", f"text/{subtype}", {"charset": "utf-8"})
     if is_seven_bit(content):
         return Part([field, "Content-Transfer-Encoding: 7bit"], content)
-    # binascii.b2a_qp() folds some texts with bare LF, and some lines after 77 characters
+    # binascii.b2a_qp() folds some strings with bare LF, and some lines after 77 characters
     quoted = quoprimime.body_encode(content.decode("latin-1"), 76, "\r\n").encode()
     encoded = encode_base64(content)
     if len(quoted) < len(encoded):
@@ -101,8 +101,8 @@ def make_text_part(subtype: str, text: str) -> Part:
 def make_attachment_part(attachment: Attachment, content_id: str = "") -> Part:
     """Return a file, or an image in the HTML if it has a content id.
 
-    A message may not be encoded (RFC 2046 section 5.2.1). One that would have to be is a file of bytes, and so is what
-    readers would not show as a file.
+    A message must not be encoded (RFC 2046 section 5.2.1). A message that needs an encoding is therefore sent as
+    application/octet-stream, and so are types that mail programs do not show as a file.
     """
     filename, media_type, parameters, content = attachment
     encoding = "base64"

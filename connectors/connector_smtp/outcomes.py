@@ -1,4 +1,4 @@
-"""What a failure is called, what is said about it, and whether another try may help."""
+"""The error code and the message of a failure, and whether another attempt may help."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNKNOWN_AUTHORITY = {18, 19, 20, 21}  # X509_V_ERR_…: self-signed, or an issue
 
 
 class SentToSome(smtplib.SMTPRecipientsRefused):
-    """Refused for some recipients; sending the message again would send it to the others twice."""
+    """Refused for some recipients; sending the message again would send it to the other recipients twice."""
 
 
 def describe_error(error: Exception) -> str:
-    """Return what an author can act on: of a refusal, the server's own words."""
+    """Return the message; for a refusal, it has the server's own words."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         replies = [f"{name} ({code} {read_words(reply)})" for name, (code, reply) in error.recipients.items()]
         sent = "sent, but not to" if isinstance(error, SentToSome) else "not sent; the server refused"
@@ -42,21 +42,21 @@ def read_words(reply: bytes | str) -> str:
 
 
 def find_error_code(error: Exception) -> str:
-    """Return the first among the classes of an exception that is a code; OSError and ValueError are."""
+    """Return the name of the first class of an exception that is in `ERRORS`; OSError and ValueError are."""
     if isinstance(error, TokenError):
         return error.error_code
     if isinstance(error, socket.timeout):
-        return "TimeoutError"  # of which it is a name, from Python 3.10 on
+        return "TimeoutError"  # the same class from Python 3.10 on
     return next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in ERRORS)
 
 
 def find_http_status(error: Exception) -> int:
-    """Return 503 if another try may help, 422 if it will not, 400 for the author's mistakes, 500 for the operator's."""
+    """Return 503 if another attempt may help, 422 if not, 400 for the author's mistakes, 500 for the operator's."""
     if isinstance(error, TokenError):
         return error.http_status
     if isinstance(error, (SentToSome, smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError)):
         return 422
-    if type(error) is smtplib.SMTPException:  # no way to log in that both sides know
+    if type(error) is smtplib.SMTPException:  # no way to log in that both sides support
         return 422
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return 503 if any(code < 500 for code, _ in error.recipients.values()) else 422

@@ -1,7 +1,7 @@
 """The conversation with a mail server (RFC 5321).
 
-Its errors are those of smtplib, whose own conversation is not used: it takes 250 alone for success, loses what a server
-said before it closed the connection, and logs in with ASCII only.
+The errors are those of smtplib. Its client is not used: it accepts only 250 as success, loses what a server said before
+it closed the connection, and logs in with ASCII only.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_REPLY_BYTES = 64 * 1024
 MAX_COMMAND = 510  # of a line without its end (RFC 5321 section 4.5.3.1.4)
 CHUNK_BYTES = 16 * 1024  # one record of TLS
 NOT_IMPLEMENTED = {500, 502, 504}
-# the server does not know a mechanism, or wants another; this says nothing about user and password
+# the server does not support a mechanism, or requires another; user and password may be right
 NOT_THIS_MECHANISM = {500, 501, 502, 504, 534, 538}
 ALREADY_LOGGED_IN = 503
 WRONG_LOGIN = 535
 TOKEN_MECHANISMS = ["XOAUTH2", "OAUTHBEARER"]  # the first that the server offers is used
 CLOSING = 421
-# of a server that refuses and then falls silent, the refusal is reported
+# if a server refuses and then sends nothing more, the refusal is reported
 REFUSALS = (smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused)
 SILENCE = (smtplib.SMTPServerDisconnected, socket.timeout)
 
@@ -46,7 +46,7 @@ class Reply(NamedTuple):
 
     @property
     def is_positive(self) -> bool:
-        """Codes that a client does not know go by their first digit (RFC 5321 section 4.3.2)."""
+        """Of an unknown code, the first digit counts (RFC 5321 section 4.3.2)."""
         return self.code // 100 == 2
 
     @property
@@ -55,7 +55,7 @@ class Reply(NamedTuple):
 
 
 class Session:
-    """A connection that is closed at the end of a `with`; what fails after the deadline is a `TimeoutError`."""
+    """A connection that is closed at the end of a `with`; a failure after the deadline is a `TimeoutError`."""
 
     def __init__(self, host: str, port: int, helo_name: str, deadline: float) -> None:
         self._host, self._port, self._helo_name = host, port, helo_name
@@ -72,12 +72,12 @@ class Session:
         self._socket.close()
         is_late = isinstance(error, socket.timeout) or time.monotonic() >= self._deadline
         if is_late and isinstance(error, (OSError, ValueError)) and not isinstance(error, REFUSALS):
-            raise TimeoutError("the mail server did not take the message in time") from None
+            raise TimeoutError("The mail server did not accept the message in time") from None
 
-    # --- from the greeting to the goodbye ---
+    # --- from the greeting to QUIT ---
 
     def open(self, *, use_tls: bool) -> None:
-        """Read the greeting, after TLS from the start if that is asked for, and introduce the proxy."""
+        """Read the greeting, with `use_tls` after the TLS handshake, and send EHLO."""
         if use_tls:
             self._start_handshake()
         try:
@@ -86,20 +86,20 @@ class Session:
             raise smtplib.SMTPConnectError(error.smtp_code, error.smtp_error) from None
         if not reply.is_positive:
             raise smtplib.SMTPConnectError(*reply)
-        self._say_hello()
+        self._send_ehlo()
 
     def start_tls(self) -> None:
         if "STARTTLS" not in self._extensions:
-            raise smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server.")
+            raise smtplib.SMTPNotSupportedError("The server does not offer STARTTLS.")
         reply = self._command("STARTTLS")
         if not reply.is_positive:
             raise smtplib.SMTPResponseException(*reply)
-        self._received = b""  # what came before TLS, anybody may have sent (RFC 3207 section 4.2)
+        self._received = b""  # before TLS, an attacker may have sent it (RFC 3207 section 4.2)
         self._start_handshake()
-        self._say_hello()
+        self._send_ehlo()
 
     def log_in(self, user: str, password: str) -> None:
-        """Try what both sides know; where a server refuses one mechanism, the next may do."""
+        """Try the mechanisms that both sides support; if the server refuses one, it may accept the next."""
         mechanisms = self._find_offered(list_password_mechanisms(user + password))
         failures: list[Reply] = []
         for mechanism in mechanisms:
@@ -137,7 +137,7 @@ class Session:
         options = [f"SIZE={len(message)}"] if "SIZE" in self._extensions else []
         if use_utf8:
             if "SMTPUTF8" not in self._extensions:
-                raise smtplib.SMTPNotSupportedError("The server takes no address with letters beyond ASCII (SMTPUTF8)")
+                raise smtplib.SMTPNotSupportedError("The server does not accept addresses beyond ASCII (SMTPUTF8).")
             options += ["SMTPUTF8", "BODY=8BITMIME"]
         reply = self._command(" ".join([f"MAIL FROM:<{sender}>", *options]))
         if not reply.is_positive:
@@ -153,19 +153,19 @@ class Session:
         return refused
 
     def leave(self) -> None:
-        """Say goodbye: what is sent is sent, whatever the server says to that, if anything."""
+        """Send QUIT. The server has accepted the message, so its reply to QUIT does not matter."""
         self._reply_deadline = time.monotonic() + GOODBYE_SECONDS
         with suppress(OSError, ValueError):
             self._command("QUIT")
 
-    # --- steps of these ---
+    # --- steps of these methods ---
 
     def _start_handshake(self) -> None:
         self._socket.settimeout(seconds_until(self._deadline))
         self._socket = wrap_tls(self._socket, self._host, self._port)
 
-    def _say_hello(self) -> None:
-        """Introduce the proxy by EHLO, or by HELO if the server does not know that."""
+    def _send_ehlo(self) -> None:
+        """Send EHLO, or HELO if the server does not support EHLO."""
         reply = self._command(f"EHLO {self._helo_name}")
         self._extensions = read_extensions(reply) if reply.is_positive else {}
         if reply.is_positive:
@@ -182,12 +182,12 @@ class Session:
     def _find_offered(self, mechanisms: list[str]) -> list[str]:
         """Return the mechanisms that the server offers; raise an error if it offers none of them."""
         if "AUTH" not in self._extensions:
-            raise smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server.")
+            raise smtplib.SMTPNotSupportedError("The server does not offer a login (AUTH).")
         offered = self._extensions["AUTH"].strip()
         found = [mechanism for mechanism in mechanisms if mechanism in offered.upper().split()]
         if not found:
             raise smtplib.SMTPException(
-                f"No suitable authentication method found. The server offers {offered or 'none'}."
+                f"The proxy supports none of the login mechanisms that the server offers: {offered or 'none'}."
             )
         return found
 
@@ -252,7 +252,7 @@ class Session:
 
     def _command(self, line: str) -> Reply:
         if re.search(r"[\r\n\0]", line):
-            raise ValueError("a line break in what would be one command")  # whatever was checked before
+            raise ValueError("a command contains a line break")  # whatever was checked before
         self._send(line.encode() + b"\r\n")
         return self._read_reply()
 
@@ -284,11 +284,11 @@ class Session:
                 break
         reply = Reply(int(line[:3]), b"\n".join(lines))
         if self._send_error and reply.code < 400:
-            raise disconnected(self._send_error)  # the reply is not to what was sent
+            raise disconnected(self._send_error)  # the reply is to an earlier command
         return reply
 
     def _read_line(self) -> bytes:
-        """Return a line, or what came of it before the server closed the connection."""
+        """Return a line, or the start of a line if the server closed the connection."""
         while b"\n" not in self._received and len(self._received) <= MAX_REPLY_BYTES:
             try:
                 self._socket.settimeout(seconds_until(self._reply_deadline))
@@ -307,7 +307,7 @@ class Session:
 
 
 def read_extensions(reply: Reply) -> dict[str, str]:
-    """Return the parameters of what a server offers, by keyword; `AUTH=LOGIN` is an old way to write `AUTH LOGIN`."""
+    """Return the parameters of each extension, by keyword; `AUTH=LOGIN` is an old way to write `AUTH LOGIN`."""
     extensions: dict[str, str] = {}
     for line in reply.words.decode("latin-1").split("\n")[1:]:
         keyword, _, parameters = re.sub(r"[ =]", " ", line, count=1).partition(" ")
@@ -316,7 +316,7 @@ def read_extensions(reply: Reply) -> dict[str, str]:
 
 
 def list_password_mechanisms(login: str) -> list[str]:
-    """Return what the proxy knows, the first choice first."""
+    """Return the mechanisms that the proxy supports, the first choice first."""
     known = ["PLAIN", "LOGIN"]
     if has_md5() and login.isascii():
         known.insert(0, "CRAM-MD5")
@@ -335,7 +335,7 @@ def has_md5() -> bool:
 
 
 def answer_challenge(words: bytes, user: bytes, password: bytes) -> str:
-    """Return the response of CRAM-MD5 (RFC 2195), or what cancels the login if the challenge is invalid."""
+    """Return the response of CRAM-MD5 (RFC 2195), or `*`, which cancels the login, if the challenge is invalid."""
     try:
         challenge = base64.b64decode(words)
     except binascii.Error:
@@ -354,4 +354,4 @@ def encode_data(message: bytes) -> bytes:
 
 
 def disconnected(error: OSError | None) -> smtplib.SMTPServerDisconnected:
-    return smtplib.SMTPServerDisconnected("Connection unexpectedly closed" + (f": {error}" if error else ""))
+    return smtplib.SMTPServerDisconnected("The server closed the connection" + (f": {error}" if error else ""))

@@ -35,23 +35,23 @@ def name_type(value: Any) -> str:
 
 
 def read_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
-    """Return a string that can be sent; a line break in a header would let its author add others."""
+    """Return a string that can be sent; a line break in a header would let its author add other headers."""
     if not isinstance(value, str):
-        raise ValueError(f"{parameter} must be a string, but is {name_type(value)}")
+        raise ValueError(f"{parameter} must be a string, but is {name_type(value)}.")
     if one_line and (len(f"{value}.".splitlines()) > 1 or "\0" in value):
-        raise ValueError(f"{parameter} holds a line break or a null character. Remove it.")
+        raise ValueError(f"{parameter} contains a line break or a null character. Remove it.")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{parameter} holds half of a surrogate pair") from None
+        raise ValueError(f"{parameter} contains half of a surrogate pair. Remove it.") from None
     return value
 
 
 def read_login(user: str | None, password: str | None) -> tuple[str, str]:
-    """Return user and password, both empty without a login. PLAIN separates them by null characters (RFC 4616)."""
+    """Return user and password; both are empty without a login. PLAIN separates them by null characters (RFC 4616)."""
     for parameter, value in ("smtp_user", user), ("smtp_password", password):
         if "\0" in read_text(parameter, value or ""):
-            raise ValueError(f"{parameter} holds a null character. Remove it.")
+            raise ValueError(f"{parameter} contains a null character. Remove it.")
     if bool(user) != bool(password):
         given, missing = ("smtp_user", "smtp_password") if user else ("smtp_password", "smtp_user")
         raise ValueError(f"{given} is set, but {missing} is empty. Set both, or neither to send without a login.")
@@ -84,9 +84,9 @@ def read_helo_name(config: Any) -> str:
 
 
 def encode_domain(domain: str) -> str:
-    """Return a domain in ASCII, label by label: in a header it would become an encoded word, which is no domain.
+    """Return a domain in ASCII, label by label: a header cannot contain other letters in a domain.
 
-    What has letters that cannot be seen stays as it is, which is no domain: it would be another one than it looks like.
+    A domain with invisible characters stays as it is, and is refused later: it is not the domain that it looks like.
     """
     if not domain.isprintable():
         return domain

@@ -1,1 +1,1 @@
-"""The `xero` connector: invoices and currencies of an organisation whose books are kept with Xero."""
+"""The `xero` connector: invoices and currencies of an organisation at Xero."""

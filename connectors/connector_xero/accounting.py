@@ -16,14 +16,14 @@ from connector_xero.session import Session, read_token_set
 if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1
 
-AUTH = "xero/OAuth"  # the secret in which SpiffArena keeps the token set
+AUTH = "xero/OAuth"  # the secret in which SpiffArena stores the token set
 NOT_DONE = {"ConnectTimeout", "HttpError503"}  # errors after which Xero has certainly done nothing
 
 
 class AccountingCommand(ConnectorCommand):
     """A version 1 command. Commands are dataclasses that name a resource and accept a token set as `access_token`.
 
-    :param access_token: the whole token set that signing in gives: "secret:xero/OAuth"
+    :param access_token: the whole token set that signing in returns: "secret:xero/OAuth"
     """
 
     errors = ERRORS
@@ -60,7 +60,7 @@ class AccountingCommand(ConnectorCommand):
             if method == "GET" or is_refusal or error.error_code in NOT_DONE:
                 raise
             message = f"{error}. Xero may have done it nevertheless: look there before you try again"
-            raise RequestError(error.error_code, message, 422) from None  # another try would do it twice
+            raise RequestError(error.error_code, message, 422) from None  # another attempt would do it twice
 
 
 def error_result(error: RequestError, session: Session | None) -> CommandResultDictV1:

@@ -10,33 +10,33 @@ from spiffproxy_http.vendor import Vendor, advise_retry, read_json
 if TYPE_CHECKING:
     from spiffproxy_http import Response
 
-# Xero's own codes that are kept; any other becomes the HttpError of its status
+# Xero's own codes that are error codes here, too; any other code becomes the HttpError of its status
 XERO_ERRORS = {
-    "ValidationException": "Xero does not take what it was sent; the message has its words",
-    "PostDataInvalidException": "Xero cannot read what it was sent; the message has its words",
+    "ValidationException": "Xero refuses the invoice; the message has Xero's words",
+    "PostDataInvalidException": "Xero cannot read the request; the message has Xero's words",
     "invalid_grant": "the refresh token was used before, is too old, or was withdrawn; sign in again",
     "invalid_client": "the proxy has no client id and secret, or the wrong ones; ask its operator",
-    "invalid_scope": "Xero does not give the app a right that it asks for",
-    "unauthorized_client": "Xero does not let the app refresh tokens",
+    "invalid_scope": "Xero does not give the app a right that it needs; ask the operator of the proxy",
+    "unauthorized_client": "Xero does not let the app refresh tokens; ask the operator of the proxy",
 }
 ERRORS = {
     **NO_RESPONSE,
     **XERO_ERRORS,
-    "InvalidTokenSet": 'access_token is no token set; write "secret:xero/OAuth", and sign in first',
-    "InvalidHeader": "the token set holds what is no access token; sign in again",
+    "InvalidTokenSet": 'access_token is not a token set; write "secret:xero/OAuth", and sign in first',
+    "InvalidHeader": "the token set contains an invalid access token; sign in again",
     "NoTenant": "no organisation is connected; sign in again, and choose one",
     "HttpError401": "the access token is not valid for this; sign in again",
-    "HttpError403": "whoever signed in may not do this, or not any more; sign in again",
-    "HttpError429": "there were more calls than Xero takes",
-    "HttpError<status>": "Xero answered with this status, 400 or above; the message has its words",
-    "UnexpectedAnswer": "the response is not what Xero documents",
+    "HttpError403": "the person who signed in may not do this, or no longer; sign in again as a person who may",
+    "HttpError429": "there were too many calls; the message says when to try again",
+    "HttpError<status>": "Xero responded with this status, 400 or above; the message has Xero's words",
+    "UnexpectedAnswer": "the response is not what Xero documents; ask the operator of the proxy",
 }
 SIGN_IN = "sign in to Xero again in SpiffArena (Configuration, Authentications)"
 ADVICE = {
     "invalid_grant": f"the refresh token was used before, is too old, or was withdrawn; {SIGN_IN}",
-    "invalid_client": "it does not know the client id, or the client secret is not that of the app",
+    "invalid_client": "Xero does not know the client id, or the client secret is wrong; ask the operator of the proxy",
     "HttpError401": f"the access token is not valid for this; {SIGN_IN}",
-    "HttpError403": f"who signed in may not do this, or not any more; {SIGN_IN}",
+    "HttpError403": f"the person who signed in may not do this, or no longer; {SIGN_IN}",
 }
 
 
@@ -73,4 +73,4 @@ def list_objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-XERO = Vendor("Xero", "; are CONNECTOR_PROXY_XERO_URL and CONNECTOR_PROXY_XERO_IDENTITY_URL right?", explain)
+XERO = Vendor("Xero", ". Check CONNECTOR_PROXY_XERO_URL and CONNECTOR_PROXY_XERO_IDENTITY_URL", explain)

@@ -45,7 +45,7 @@ class Session:
             if connection.get("tenantType") == "ORGANISATION":
                 self._headers["xero-tenant-id"] = connection.get("tenantId")
                 return
-        message = "No organisation is connected; sign in to Xero again, and choose one there"
+        message = "No organisation is connected. Sign in to Xero again, and choose one there"
         raise RequestError("NoTenant", message, 403)
 
     def send(self, method: str, path: str, **parameters: Any) -> Any:
@@ -86,7 +86,7 @@ def read_token_set(value: Any) -> dict[str, Any]:
     except (ValueError, RecursionError):
         tokens = None
     if not isinstance(tokens, dict) or not isinstance(tokens.get("refresh_token"), str):
-        message = 'access_token must be the whole token set, with its refresh_token: write "secret:xero/OAuth"'
+        message = 'access_token must be the whole token set, with its refresh_token. Write "secret:xero/OAuth"'
         raise RequestError("InvalidTokenSet", message, 400)
     return tokens
 

@@ -8,12 +8,12 @@ from spiffproxy_http.errors import RequestError
 
 
 def read_client(config: Any) -> tuple[str, str]:
-    """Return the app's client id and secret, also by the names that connector-xero reads; raise `RequestError`."""
+    """Return the app's client id and secret. The names that connector-xero reads work, too; raise `RequestError`."""
     client_id = read_setting(config, "CONNECTOR_PROXY_XERO_CLIENT_ID", "XERO_CLIENT_ID")
     client_secret = read_setting(config, "CONNECTOR_PROXY_XERO_CLIENT_SECRET", "XERO_CLIENT_SECRET")
     if not client_id or not client_secret:
         names = "CONNECTOR_PROXY_XERO_CLIENT_ID and CONNECTOR_PROXY_XERO_CLIENT_SECRET"
-        raise RequestError("invalid_client", f"The proxy does not know the app at Xero; its operator sets {names}", 400)
+        raise RequestError("invalid_client", f"The proxy has no app at Xero. Its operator must set {names}", 400)
     return client_id, client_secret
 
 

@@ -25,12 +25,12 @@ The connector of a JSON API is a class for each command:
     What `run(client)` returns is the body of a version 2 result with `http_status` 200; a `RequestError` that it raises
     is the error of the result. `client.logs` are its `spiff__logs`. `errors` lists the codes that the command can end
     with; a command with codes of its own sets `errors = {**HttpCommand.errors, "NoSeat": "the train is full"}`.
-    A dataclass that sets `checks_parameters = True` gets "3" as 3 and "false" as false, as its annotations say; what
-    they do not admit is a `ValueError`. Otherwise parameters arrive as they were sent.
+    A dataclass that sets `checks_parameters = True` gets "3" as 3 and "false" as false, as its annotations say; any
+    other value is a `ValueError`. Otherwise parameters arrive as they were sent.
 
 `Client(config, *, seconds=None)`
-    One for each call of a command: it has one clock for all requests, and the operator's rules. `config` and `logs` are
-    attributes. A `RequestError` from here is about a setting.
+    Create one for each call of a command: it has one clock for all requests, and applies the operator's rules.
+    `config` and `logs` are attributes. A `RequestError` from the constructor is about a setting.
 
 `Client.send(method, url, *, params, headers, basic_auth, follow_redirects, decompress, attempts, …)`
     Sends a request and returns a `Response`. At most one of `json`, `form`, `data`, `multipart` and `file` is the body.
@@ -41,8 +41,8 @@ The connector of a JSON API is a class for each command:
 `RequestError(error_code, message, http_status=500)`
     What a boundary event catches, what the author of the diagram reads, and how SpiffArena knows whether to try again
     (on 429, and on 500 and above). A status of 300 or above raises it as `HttpError<status>` with the `Response` as
-    `response`, and at most 300 characters of the body in its message; every other error has None there. `was_sent` is
-    false if it is certain that the upstream got nothing of the request.
+    `response`, and at most 300 characters of the body in its message; `response` is None for every other error.
+    `was_sent` is false if it is certain that the upstream received nothing of the request.
 
 The modules of this package can be imported too: `vendor` for the API of a vendor with error messages of its own,
 `request_commands` for commands whose parameters are a request, `files` for parameters and results that are files,

@@ -34,7 +34,7 @@ RETRYABLE_CODES = {
 class Response:
     """A response: `status`, `headers` (`get`, `get_all`, `items`; names in any case of letters) and `body` (bytes).
 
-    `last_request` is the one that it answers: another request after a redirect.
+    `last_request` is the request that led to it: after a redirect, the last one.
     """
 
     def __init__(self, request: Request, last_request: Request, status: int, headers: Headers, body: bytes) -> None:
@@ -49,24 +49,24 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body, decoded by the charset of its content type, or as UTF-8; as latin-1 if it is not valid in that."""
+        """The body, decoded by the charset of its content type (else as UTF-8), or as latin-1 if that fails."""
         return decode_text(self.body, self.headers)
 
     def json(self) -> Any:
         """Return the body, parsed as JSON whatever its content type; raise `RequestError` (`JSONDecodeError`).
 
-        The message does not quote the body: a response that is not an error may hold secrets.
+        The message does not quote the body: a response that is not an error may contain secrets.
         """
         try:
             return parse_json(self.body, self.headers)
         except JSONDecodeError as error:
-            message = f"{self._request} answered {self.status}, JSONDecodeError: {error}"
+            message = f"{self._request} responded with {self.status}, JSONDecodeError: {error}"
             raise RequestError("JSONDecodeError", message, self.status) from None
 
     def to_error(self, error_code: str, problem: str = "") -> RequestError:
         """Return an error with the status of the response, whose message quotes the start of the body."""
         excerpt = make_excerpt(self.text, parse_media_type(find_content_type(self.headers))[0])
-        message = f"{self._request} answered {self.status}{problem}: {excerpt}"
+        message = f"{self._request} responded with {self.status}{problem}: {excerpt}"
         return RequestError(error_code, message, self.status, self)
 
 
@@ -112,9 +112,9 @@ class Client:
         `data` (as it is, without a content type; a string as UTF-8), `multipart` (strings, numbers, booleans and files
         by name), `file` (as it is, with its type), or none of them; `spiffproxy_http.files` says what a file is. In
         `params`, `form` and `multipart` a list repeats its name, and None leaves it out. Redirects are not followed
-        unless asked for: keys and tokens are for one host. `attempts` is how often to send while the upstream fails (no
-        response, 429, or 500 and above), with the pause that `Retry-After` asks for, else of one second. No pause is
-        longer than the time that is left.
+        by default, because keys and tokens are for one host. `attempts` is how often to send while the upstream fails
+        (no response, 429, or 500 and above). The client waits between attempts as long as `Retry-After` says, else one
+        second. If the time ends before that, the error is raised at once.
         """
         try:
             body = {"json": json, "form": form, "data": data, "multipart": multipart, "file": file}
@@ -173,6 +173,6 @@ class Client:
 
 
 def find_seconds_to_wait(error: RequestError) -> float:
-    """Return how long to wait before the next attempt: as long as the response asks for, if it does."""
+    """Return how long to wait before the next attempt: as long as the response says, else one second."""
     seconds = find_retry_after(error.response.headers) if error.response is not None else None
     return SECONDS_BETWEEN_ATTEMPTS if seconds is None else seconds

@@ -1,4 +1,4 @@
-"""Connections that send one request after another, and the pool of those that wait for the next."""
+"""Connections that are reused, and the pool of idle connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple
 from spiffproxy_http.responses import IncomingResponse
 from spiffproxy_http.sockets import seconds_until
 
-IDLE_SECONDS = 15  # less than servers commonly wait
+IDLE_SECONDS = 15  # most servers close an idle connection later
 MAX_IDLE_PER_ROUTE = 16
 MAX_IDLE = 128
 
@@ -44,7 +44,7 @@ class Stream(io.RawIOBase):
         self.deadline, self.received = deadline, 0
 
     def stop(self) -> None:
-        """Read no more from the socket: a reader gets what it has, and then the end."""
+        """Stop reading from the socket: the reader gets the end of the stream."""
         self.deadline = None
 
     def readable(self) -> bool:
@@ -66,7 +66,7 @@ class Stream(io.RawIOBase):
 
 
 class Connection:
-    """A connected socket, and the address that it has reached (None behind a proxy, which looks names up itself)."""
+    """A connected socket, and the address that it has reached (None if a proxy connects to it)."""
 
     def __init__(self, sock: socket.socket, route: Route, address: str | None) -> None:
         self.route = route
@@ -78,7 +78,7 @@ class Connection:
     def send(
         self, method: str, target: str, headers: dict[str, str], body: bytes | None, deadline: float
     ) -> IncomingResponse:
-        """Send a request and return the response, its body unread. Target and headers are fit for the wire already.
+        """Send a request and return the response, its body unread. Target and headers are already encoded.
 
         Raises OSError and InvalidResponse.
         """
@@ -86,22 +86,22 @@ class Connection:
         self.stream.start(deadline)
         try:
             self.stream.sendall("\r\n".join(lines).encode("latin-1"))
-            self.stream.sendall(body or b"")  # apart: to join them would copy what may be megabytes
+            self.stream.sendall(body or b"")  # separately: joining them would copy a large body
         except socket.timeout:
             raise
         except OSError:
-            pass  # the response may be there already: a 413 does not wait for the body
+            pass  # a server may respond, as with 413, before it has read the body
         return IncomingResponse(self._reader, method)
 
     def finish(self, response: IncomingResponse) -> None:
-        """Keep the connection for the next request if the response leaves it in order, else close it."""
-        if response.is_complete and response.keeps_connection and self._is_silent():
+        """Put the connection into the pool if it can be used for another request, else close it."""
+        if response.is_complete and response.can_reuse_connection and self._is_silent():
             idle_connections.put(self)
         else:
             self.close()
 
     def _is_silent(self) -> bool:
-        """Return whether the server has sent nothing that was not asked for."""
+        """Return whether the server has sent nothing after the response."""
         self.stream.stop()
         sock = self.stream.sock
         # what TLS has decrypted is no longer in the socket, where is_alive() looks; only sockets of TLS have pending()
@@ -111,7 +111,7 @@ class Connection:
     def is_alive(self) -> bool:
         """Return whether an idle connection is still open and silent."""
         sock = self.stream.sock
-        poll = select.poll()  # select() knows no descriptor above 1023
+        poll = select.poll()  # select() does not support descriptors above 1023
         poll.register(sock, select.POLLIN)
         if not poll.poll(0):
             return True
@@ -119,7 +119,7 @@ class Connection:
         try:
             sock.recv(1)
         except OSError as error:
-            return type(error).__name__ == "SSLWantReadError"  # TLS has sent a session ticket, and nothing more
+            return type(error).__name__ == "SSLWantReadError"  # TLS has received only a session ticket
         return False
 
     def close(self) -> None:

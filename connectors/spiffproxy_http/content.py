@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spiffproxy_http.headers import Headers
     from spiffproxy_http.responses import IncomingResponse
 
-CHUNK_BYTES = 64 * 1024  # what zlib gets and returns at once: it takes twice the memory of that
+CHUNK_BYTES = 64 * 1024  # of input and of output at a time: zlib needs twice as much memory
 GZIP_WBITS = 16 + zlib.MAX_WBITS
 MAX_GZIP_MEMBERS = 1000  # each costs time, even an empty one
 
@@ -27,7 +27,7 @@ MAX_GZIP_MEMBERS = 1000  # each costs time, even an empty one
 def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True) -> bytes:
     """Return the body, decompressed unless the caller wants it as it came.
 
-    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is cut short, `InvalidResponse`,
+    Raises `RequestError`: `ReadTimeout`, `ChunkedEncodingError` if it is incomplete, `InvalidResponse`,
     `ContentDecodingError`, and `ResponseTooLarge` above `limit` bytes, compressed or not.
     """
     if response.length is not None and response.length > limit:
@@ -40,11 +40,11 @@ def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True
             if size > limit:
                 raise too_large(limit)
     except socket.timeout:
-        raise RequestError("ReadTimeout", "The answer did not arrive in time") from None
+        raise RequestError("ReadTimeout", "The response did not arrive in time") from None
     except InvalidResponse as error:
         raise RequestError("InvalidResponse", f"The response is not valid HTTP: {error}", 502) from None
     except (OSError, IncompleteResponse):
-        raise cut_short() from None
+        raise incomplete("the upstream closed the connection") from None
     body = b"".join(parts)
     if not decompress:
         return body
@@ -55,12 +55,12 @@ def read_body(response: IncomingResponse, limit: int, *, decompress: bool = True
 
 
 def too_large(limit: int) -> RequestError:
-    message = f"The answer has more than {limit} bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
+    message = f"The response has more than {limit} bytes (CONNECTOR_PROXY_HTTP_MAX_RESPONSE_BYTES)"
     return RequestError("ResponseTooLarge", message, 413)
 
 
-def cut_short() -> RequestError:
-    return RequestError("ChunkedEncodingError", "The answer was cut short")
+def incomplete(reason: str) -> RequestError:
+    return RequestError("ChunkedEncodingError", f"The response is incomplete: {reason}")
 
 
 # --- Decompression ------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def decompress_body(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip"):
         inflate_gzip(body, parts, limit)
     elif encoding == "deflate":
-        # RFC 9110 means the format of zlib, whose header is a multiple of 31; many servers leave the header out
+        # in RFC 9110 this is the format of zlib, whose header is a multiple of 31; many servers omit the header
         has_header = body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
         inflate(body, 0, parts, zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS, limit)
     elif encoding in ("identity", "none"):  # the second is not in the standard, and curl accepts it
@@ -84,13 +84,13 @@ def decompress_body(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def inflate_gzip(body: bytes, parts: list[bytes], limit: int) -> None:
-    """Append the content of all members of a gzip file to `parts`; ignore what follows that is not a member."""
+    """Append the content of all members of a gzip file to `parts`; ignore other data after them."""
     position = 0
     for _ in range(MAX_GZIP_MEMBERS):
         position = inflate(body, position, parts, GZIP_WBITS, limit)
         if not body.startswith(b"\x1f\x8b", position):
             return
-    raise RequestError("ContentDecodingError", f"The answer is made of more than {MAX_GZIP_MEMBERS} gzip members")
+    raise RequestError("ContentDecodingError", f"The response has more than {MAX_GZIP_MEMBERS} gzip members")
 
 
 def inflate(body: bytes, position: int, parts: list[bytes], wbits: int, limit: int) -> int:
@@ -103,9 +103,9 @@ def inflate(body: bytes, position: int, parts: list[bytes], wbits: int, limit: i
             part = stream.decompress(chunk, CHUNK_BYTES)
         except zlib.error as error:
             encoding = "gzip" if wbits == GZIP_WBITS else "deflate"
-            raise RequestError("ContentDecodingError", f"The answer is no valid {encoding}: {error}") from None
+            raise RequestError("ContentDecodingError", f"The response is not valid {encoding}: {error}") from None
         if not chunk and not part:
-            raise cut_short()
+            raise incomplete("its compressed data has no end")
         unread = stream.unused_data if stream.eof else stream.unconsumed_tail
         position += len(chunk) - len(unread)
         parts.append(part)
@@ -125,7 +125,7 @@ def find_charset(headers: Headers) -> str | None:
 def decode_text(body: bytes, headers: Headers, logs: list[str] | None = None) -> str:
     """Decode by the charset of the content type, or as UTF-8 if there is none.
 
-    A body that is not valid in it is decoded as latin-1, from which every byte can be recovered; `logs` says so.
+    A body that is not valid in this charset is decoded as latin-1, which keeps every byte. `logs` gets a line about it.
     """
     charset = find_charset(headers) or "UTF-8"
     try:
@@ -145,7 +145,7 @@ def decode_text(body: bytes, headers: Headers, logs: list[str] | None = None) ->
 def parse_body(body: bytes, headers: Headers, logs: list[str] | None = None) -> Any:
     """Return JSON or XML as Python objects, everything else as `{"raw_response": …}`.
 
-    Raises JSONDecodeError or ExpatError if the body is not what the content type says.
+    Raises JSONDecodeError or ExpatError if the body is not valid JSON or XML.
     """
     media_type = parse_media_type(find_content_type(headers))[0]
     if body and media_type == "application/json":
@@ -159,17 +159,17 @@ def parse_xml_body(body: bytes, headers: Headers) -> dict[str, Any]:
     try:
         return parse_xml(decode_xml(body, find_charset(headers)))
     except (LookupError, ValueError) as error:
-        raise ExpatError(f"the charset is not what it says: {error}") from None
+        raise ExpatError(f"the body is not valid in its charset: {error}") from None
 
 
 def refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def read_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"{text[:20]} is too large a number")
+        raise ValueError(f"the number {text[:20]} is too large")
     return number
 
 

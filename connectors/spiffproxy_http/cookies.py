@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # the attributes by which a server may delete a cookie
 EXPIRY = re.compile(r";\s*(?:max-age|expires)\s*(?:=[^;]*)?(?=;|\Z)", re.IGNORECASE)
-# what RFC 6265 section 5.2 ignores, and http.cookiejar would drop the whole cookie for
+# attributes that RFC 6265 section 5.2 ignores, but for which http.cookiejar would drop the whole cookie
 IGNORED = re.compile(
     r""";[ \t]*(?: port[ \t]*(=[^;]*)?
           | max-age[ \t]*(?:=(?![ \t]*-?[0-9]+[ \t]*(?:;|\Z))[^;]*)?
@@ -24,7 +24,7 @@ IGNORED = re.compile(
         )(?=;|\Z)""",
     re.IGNORECASE | re.VERBOSE,
 )
-# the bytes that http.cookiejar would strip as blanks, and what stands for them there
+# the bytes that http.cookiejar would strip as blanks, and the characters that replace them there
 BLANKS = {0x85: 0xE085, 0xA0: 0xE0A0}
 
 
@@ -32,10 +32,10 @@ class Cookies:
     """The cookies of one call."""
 
     def __init__(self) -> None:
-        from http.cookiejar import CookieJar  # takes its time to import, and few redirects set a cookie
+        from http.cookiejar import CookieJar  # slow to import, and few redirects set a cookie
 
         self._jar = CookieJar()
-        self._replaced = CookieJar()  # those that were deleted, too
+        self._replaced = CookieJar()  # including deleted cookies
 
     def store(self, url: Url, headers: Headers) -> None:
         """Store the cookies of a response from `url`."""
@@ -89,6 +89,6 @@ def cookie_url(url: Url) -> str:
 
 
 def split_cookies(text: str) -> list[tuple[str, str]]:
-    """Return the cookies of a Cookie header, each with its name and as it is."""
+    """Return the cookies of a Cookie header, each as its name and the whole cookie."""
     cookies = [cookie.strip(" \t") for cookie in text.split(";") if cookie.strip(" \t")]
     return [(cookie.partition("=")[0].strip(" \t"), cookie) for cookie in cookies]

@@ -10,32 +10,34 @@ from contextlib import contextmanager
 from typing import Any
 
 NO_RESPONSE_HEADERS = {
-    "ValueError": "a parameter, or the operator's list of hosts, is not what it should be; the message names it",
-    "MissingSchema": "the URL in a parameter, a setting or a redirect has no https:// in front",
-    "InvalidSchema": "the URL in a parameter, a setting or a redirect is neither http nor https",
-    "InvalidURL": "the URL in a parameter, a setting or a redirect is invalid",
-    "HostNotAllowed": "the operator's list of hosts does not have this one",
-    "ConnectionError": "the host cannot be found, refused, or closed the connection without a response",
-    "ConnectTimeout": "there was no connection within the time",
-    "ReadTimeout": "there was no complete response within the time",
-    "SSLError": "a certificate is not trusted, or TLS failed",
-    "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses",
-    "InvalidResponse": "the upstream sent something that is not a valid HTTP response",
+    "ValueError": "a parameter, or the operator's list of hosts, is invalid; correct what the message names",
+    "MissingSchema": "the URL in a parameter, a setting or a redirect has no scheme; write https:// in front of it",
+    "InvalidSchema": "the URL in a parameter, a setting or a redirect is not an http or https URL; correct it",
+    "InvalidURL": "the URL in a parameter, a setting or a redirect is invalid; correct it as the message says",
+    "HostNotAllowed": "the operator does not allow requests to this host; ask the operator",
+    "ConnectionError": "the host does not exist, refused, or closed the connection without a response; "
+    "check host and port, or try again",
+    "ConnectTimeout": "there was no connection within the time; try again, or check host and port",
+    "ReadTimeout": "there was no complete response within the time; try again, or request less",
+    "SSLError": "a certificate is not trusted, or TLS failed; check the URL, or ask the operator",
+    "ProxyError": "the outbound HTTP proxy cannot be reached, or refuses; ask the operator",
+    "InvalidResponse": "the upstream sent something that is not a valid HTTP response; check host and port",
 }
 NO_RESPONSE = {
     **NO_RESPONSE_HEADERS,
-    "ChunkedEncodingError": "the response was cut short",
-    "ContentDecodingError": "the response cannot be decompressed, or has an unknown content coding",
-    "ResponseTooLarge": "the response is larger than the operator allows",
+    "ChunkedEncodingError": "the response is incomplete; try again",
+    "ContentDecodingError": "the response cannot be decompressed, or has an unknown content coding; "
+    "tell the operator of the upstream",
+    "ResponseTooLarge": "the response is larger than the operator allows; request less, or ask the operator",
 }
 # every code that a command can end with if its author declares no table
 COMMAND_ERRORS = {
     **NO_RESPONSE,
-    "HttpError<status>": "the upstream responded with this status, 300 or above",
-    "InvalidHeader": "a header is not a string, or has a line break; the message names it",
-    "InvalidJSONError": "the request body cannot be written as JSON",
-    "JSONDecodeError": "the response is not valid JSON",
-    "TooManyRedirects": "there were more than 30 redirects",
+    "HttpError<status>": "the upstream responded with this status, 300 or above; the message quotes the response",
+    "InvalidHeader": "a header is not a string, or has an invalid character; correct what the message names",
+    "InvalidJSONError": "the request body cannot be written as JSON; correct it as the message says",
+    "JSONDecodeError": "the response is not valid JSON; check the URL",
+    "TooManyRedirects": "there were more than 30 redirects; use the URL that they should lead to",
 }
 
 
@@ -44,8 +46,8 @@ class RequestError(Exception):
 
     `http_status` tells SpiffArena whether another attempt may help: it tries again on 429, and on 500 and above.
     `response` is the `Response` if a status of 300 or above is the error; other errors of `Client.send` have None.
-    `was_sent` is false if it is certain that the upstream got nothing of the request; after redirects, or with several
-    attempts, of the last request.
+    `was_sent` is false if it is certain that the upstream received nothing of the request; after redirects, or with
+    several attempts, nothing of the last request.
     """
 
     was_sent = True

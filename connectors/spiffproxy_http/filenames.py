@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spiffproxy_http.url import Url
 
 MAX_FILENAME_BYTES = 255  # NAME_MAX of Linux, and of most file systems
-MAX_SUFFIX_BYTES = 20  # of an extension that a name keeps when it is cut
+MAX_SUFFIX_BYTES = 20  # of the extension that stays when a name is cut
 # control and format characters, which include those that turn the direction of writing; halves of surrogate pairs;
 # line and paragraph separators
 UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -45,7 +45,7 @@ def decode_bytes(octets: bytes) -> str:
 
 
 def decode_extended_value(value: str) -> str:
-    """Return the value of a parameter such as `filename*` (RFC 8187); empty if it is invalid, which means ignored."""
+    """Return the value of a parameter such as `filename*` (RFC 8187); empty if it is invalid: it is then ignored."""
     match = EXTENDED_VALUE.fullmatch(value)
     try:
         return unquote_to_bytes(match[2]).decode(match[1]) if match else ""

@@ -1,17 +1,17 @@
 """A file as diagrams know it: an object with `filename`, `mimetype` and `content_base64`, or SpiffArena's data URL.
 
-Every command that accepts or returns a file does it by this module. What is invalid is a ValueError that begins with
-the place, such as the name of the parameter.
+Every command that accepts or returns a file does it by this module. An invalid file is a ValueError. Its message begins
+with the place, such as the name of the parameter.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
+from spiffproxy_http.excerpts import name_type, show
 from spiffproxy_http.filenames import clean_filename, find_filename
 from spiffproxy_http.headers import find_content_type, parse_media_type
 
@@ -33,7 +33,6 @@ PARAMETER = re.compile(
     re.VERBOSE,
 )
 EXAMPLE = "text/calendar; charset=utf-8; method=REQUEST"
-MAX_SHOWN = 100  # characters of a value in a message
 
 
 class File(NamedTuple):
@@ -45,7 +44,7 @@ class File(NamedTuple):
     content: bytes
 
     def as_object(self) -> dict[str, Any]:
-        """Return the object that a command returns. Its filename never holds a path, and is never empty."""
+        """Return the object that a command returns. Its filename is never a path, and never empty."""
         is_known = MEDIA_TYPE.fullmatch(self.media_type)
         return {
             "filename": clean_filename(self.filename) or DEFAULT_FILENAME,
@@ -100,13 +99,13 @@ def decode_base64(place: str, data: Any) -> bytes:
 
 
 def encode_content_type(place: str, file: File) -> str:
-    """Return the media type with its parameters, as a header has it; without `name`, which is the filename."""
+    """Return the media type with its parameters for a header; without `name`, which is the filename."""
     parts = [file.media_type]
     for name, value in file.parameters.items():
         if name == "name":
             continue
         if not re.fullmatch("[ -~]*", value):
-            raise ValueError(f"{place}: {name} in the mimetype is {show(value)}. Use only letters of ASCII.")
+            raise ValueError(f"{place}: {name} in the mimetype is {show(value)}. Use only ASCII characters.")
         quoted = re.sub(r'(["\\])', r"\\\1", value)
         parts.append(f"{name}={value}" if TOKEN.fullmatch(value) else f'{name}="{quoted}"')
     return ";".join(parts)
@@ -154,7 +153,7 @@ def read_text(place: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{place} holds half of a surrogate pair") from None
+        raise ValueError(f"{place} contains half of a surrogate pair. Remove it.") from None
     return value
 
 
@@ -162,20 +161,5 @@ def read_line(place: str, value: Any) -> str:
     """Return a string that can be a part of a header: a line break would let its author add other headers."""
     text = read_text(place, value)
     if len(f"{text}.".splitlines()) > 1 or "\0" in text:
-        raise ValueError(f"{place} holds a line break or a null character. Remove it.")
+        raise ValueError(f"{place} contains a line break or a null character. Remove it.")
     return text
-
-
-def name_type(value: Any) -> str:
-    """Return what JSON calls a value that is not a string."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, (int, float)):
-        return "a number"
-    return "an object" if isinstance(value, dict) else "a list"
-
-
-def show(text: str) -> str:
-    """Return a string for a message, in quotes and not too long."""
-    shown = json.dumps(text, ensure_ascii=False).encode(errors="replace").decode()  # without halves of surrogate pairs
-    return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Response headers as the client keeps them, and the headers that an author may send."""
+"""The headers of responses, and the headers that an author may send."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import wsgiref.headers
 from typing import Any
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.excerpts import name_character, name_type, show
 
 NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # a parameter of a media type (RFC 9110 section 5.6.6): name, value with quotes, value without quotes
@@ -67,7 +68,7 @@ def find_retry_after(headers: Headers) -> float | None:
     """Return for how many seconds a server asks to wait (RFC 9110 section 10.2.3), or None if it does not.
 
     Of several headers the longest time counts. A date is compared with the `Date` of the response, because clocks
-    differ. What is neither a number nor a date is ignored, as is a negative number.
+    differ. Every other value is ignored, including a negative number.
     """
     seconds: list[float] = []
     for value in headers.get_all("Retry-After"):
@@ -82,7 +83,7 @@ def find_retry_after(headers: Headers) -> float | None:
 def read_date(value: str) -> float:
     """Return a date in one of the three formats of HTTP (RFC 9110 section 5.6.7) as a time, or 0."""
     from datetime import timezone
-    from email.utils import parsedate_to_datetime  # takes its time to import, and few responses have Retry-After
+    from email.utils import parsedate_to_datetime  # slow to import, and few responses have Retry-After
 
     if not re.match("[A-Z][a-z]{2}", value):  # each begins with the day of the week
         return 0
@@ -96,17 +97,24 @@ def read_date(value: str) -> float:
 def check_headers(headers: Any) -> dict[str, str]:
     """Return the headers to send, without those that only the client may set; raise `InvalidHeader`."""
     if headers is not None and not isinstance(headers, dict):
-        raise RequestError("InvalidHeader", f"headers must be an object, not {type(headers).__name__}", 400)
+        raise RequestError("InvalidHeader", f"headers must be an object, but is {name_type(headers)}", 400)
     checked = {}
     for name, value in (headers or {}).items():
         if not re.fullmatch(NAME, name):
-            raise RequestError("InvalidHeader", f"{name!r} is no name of a header", 400)
+            character = re.search("[^!#$%&'*+.^_`|~0-9A-Za-z-]", name)
+            problem = f": it contains {name_character(character[0])}" if character else ""
+            message = f"headers: {show(name)} is not the name of a header{problem}. Use letters, digits and hyphens"
+            raise RequestError("InvalidHeader", message, 400)
         if value is None or DROPPED_HEADERS.fullmatch(name.lower()):
             continue
         if not isinstance(value, str):
-            raise RequestError("InvalidHeader", f"The header {name} must be text, not {type(value).__name__}", 400)
-        if re.search(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]", value):  # RFC 9110 section 5.5
-            message = f"The header {name} holds a control character, as a line break is, or a letter beyond latin-1"
+            hint = ". Put quotes around it" if isinstance(value, (bool, int, float)) else ""
+            message = f"The header {name} must be a string, but is {name_type(value)}{hint}"
+            raise RequestError("InvalidHeader", message, 400)
+        invalid = re.search(r"[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]", value)  # RFC 9110 section 5.5
+        if invalid:
+            hint = "Remove it" if invalid[0] <= "\xff" else "Use only characters of latin-1 (ISO-8859-1)"
+            message = f"The header {name} contains {name_character(invalid[0])}. {hint}"
             raise RequestError("InvalidHeader", message, 400)
         checked[name] = value.strip(" \t")  # strip() would remove bytes of UTF-8, too
     return checked

@@ -1,4 +1,4 @@
-"""Secrets that an upstream repeats: *** takes their place before anything of its response is shown."""
+"""Replaces secrets that an upstream repeats with *** before anything of its response is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spiffproxy_http.headers import Headers
 if TYPE_CHECKING:
     from spiffproxy_http.client import Response
 
-MIN_SECRET_CHARACTERS = 6  # of what is hidden in a response: a shorter string may be there by chance
+MIN_SECRET_CHARACTERS = 6  # a shorter secret is not hidden: a response may contain it by chance
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

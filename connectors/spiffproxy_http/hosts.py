@@ -74,9 +74,10 @@ def read_allowed_hosts(text: str) -> AllowedHosts:
         try:
             rules.append(read_rule(entry))
         except ValueError:
-            raise RequestError("ValueError", f"{SETTING}: {entry!r} is no name, address or network", 400) from None
-    if text.strip() and not rules:  # it would allow all of them
-        raise RequestError("ValueError", f"{SETTING} is {text!r}, which names no host", 400)
+            message = f"{SETTING}: {entry!r} is not a host. Use a name, *.suffix, an address or a network"
+            raise RequestError("ValueError", message, 400) from None
+    if text.strip() and not rules:  # an empty list would allow all hosts
+        raise RequestError("ValueError", f"{SETTING} is {text!r}, which contains no host. Name at least one", 400)
     return AllowedHosts(rules)
 
 

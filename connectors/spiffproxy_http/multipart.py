@@ -7,7 +7,8 @@ import re
 import secrets
 from typing import Any
 
-from spiffproxy_http.files import DEFAULT_FILENAME, encode_content_type, is_file, name_type, read_file, show
+from spiffproxy_http.excerpts import name_type, show
+from spiffproxy_http.files import DEFAULT_FILENAME, encode_content_type, is_file, read_file
 
 
 def encode_multipart(data: Any) -> tuple[bytes, str]:
@@ -16,8 +17,7 @@ def encode_multipart(data: Any) -> tuple[bytes, str]:
     A list repeats its name, null values are left out.
     """
     if not isinstance(data, dict):
-        shown = "a string" if isinstance(data, str) else name_type(data)
-        raise ValueError(f"body_format 'multipart' takes data that is an object, not {shown}")
+        raise ValueError(f'data must be an object, because body_format is "multipart", but is {name_type(data)}')
     boundary = secrets.token_hex(16)
     chunks: list[bytes] = []
     for name, value in data.items():

@@ -31,14 +31,14 @@ class App(NamedTuple):
 
 
 def read_app(description: Mapping[str, Any]) -> App:
-    """Return the application of a description; raise ValueError, in words, if it is incomplete or not supported.
+    """Return the application of a description; raise ValueError that says what is wrong with it.
 
     `scope` is a string, or a list or tuple of strings. The other values are strings, and may be empty.
     """
     # 1. the URLs and the client
     urls = description["authorization_url"], description["access_token_url"]
     if not (description["client_id"] and all(URL.fullmatch(url) for url in urls)):
-        raise ValueError("names no client_id, authorization_url or access_token_url in its app_description")
+        raise ValueError("has no valid client_id, authorization_url or access_token_url in its app_description")
     for name, value in parse_qsl(urlsplit(urls[0]).query):
         if name == "response_mode" and value != "query":  # such as form_post or fragment
             message = f"has response_mode={value} in its authorization_url, but the proxy reads the code from the query"

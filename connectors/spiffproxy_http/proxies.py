@@ -79,14 +79,14 @@ def read_no_proxy(text: str) -> list[Rule]:
 
 @functools.lru_cache(maxsize=8)
 def read_proxy(value: str, variable: str) -> Proxy:
-    """Read the value of a variable. A proxy that expects TLS is refused: its credentials would be sent without."""
+    """Read the value of a variable. A proxy that expects TLS is refused: its credentials would be sent without TLS."""
     match = PROXY.fullmatch(value)
     try:
         if not match:
             raise ValueError(value)
         url = parse_url(f"http://{match['host']}")
     except (RequestError, ValueError):
-        raise RequestError("ProxyError", f"{variable} is no URL of a proxy, http://host:port") from None
+        raise RequestError("ProxyError", f"{variable} is not the URL of a proxy. Use http://host:port") from None
     user, colon, password = (match["credentials"] or "").partition(":")
     authorization = None
     if colon:  # either of the two may be empty (RFC 7617 section 2)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from spiffproxy import __version__
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.excerpts import name_type
 from spiffproxy_http.headers import check_headers, encode_basic_auth
 from spiffproxy_http.url import Url, add_params, list_pairs, parse_url
 
@@ -70,27 +71,27 @@ def encode_body(
     """Return the body of a request and its content type, each None if there is none."""
     bodies = [json is not UNSET, *(value is not None for value in (form, data, multipart, file))]
     if sum(bodies) > 1:
-        raise TypeError("a request has one body: json, form or data, or multipart or file")
+        raise TypeError("a request has one body: json, form, data, multipart or file")
     try:
         if json is not UNSET:
             return encode_json(json), "application/json"
         if form is not None:
             return encode_form(form), "application/x-www-form-urlencoded"
         if multipart is not None:
-            from spiffproxy_http.multipart import encode_multipart  # takes its time to import, and is rarely needed
+            from spiffproxy_http.multipart import encode_multipart  # slow to import, and rarely needed
 
             return encode_multipart(multipart)
         if file is not None:
             return encode_file(file)
         return data.encode() if isinstance(data, str) else data, None
     except UnicodeEncodeError:
-        raise RequestError("ValueError", "data holds half of a surrogate pair", 400) from None
+        raise RequestError("ValueError", "data contains half of a surrogate pair. Remove it", 400) from None
     except ValueError as error:
         raise RequestError("ValueError", str(error), 400) from None
 
 
 def encode_file(value: Any) -> tuple[bytes, str]:
-    from spiffproxy_http.files import encode_content_type, read_file  # take their time to import, and are rarely needed
+    from spiffproxy_http.files import encode_content_type, read_file  # slow to import, and rarely needed
 
     file = read_file("data", value)
     return file.content, encode_content_type("data", file)
@@ -105,5 +106,5 @@ def encode_json(value: Any) -> bytes:
 
 def encode_form(form: Any) -> bytes:
     if not isinstance(form, dict):
-        raise RequestError("ValueError", f"data must be an object, not {type(form).__name__}", 400)
+        raise RequestError("ValueError", f"data must be an object, but is {name_type(form)}", 400)
     return urlencode(list_pairs("data", form)).encode()

@@ -83,12 +83,12 @@ class RequestV1(ConnectorCommand):
 class RequestV2(RequestV1):
     """A version 2 command: no response, or a status of 400 and above, is an error that a boundary event can catch.
 
-    :param attempts: how often to send while the upstream fails or answers 429, from 1 (unless set) to 10
+    :param attempts: how often to send while the upstream fails or responds with 429, from 1 (unless set) to 10
     :param include_response_headers: true adds the headers of the response to the result
     :param response_format: auto (unless set: by the content type), json, xml, text, or file (an object with filename,
         mimetype, content_base64 and size)
     :param oauth2: an object by which the proxy gets an access token, which it sends in the header Authorization:
-        token_url, client_id, client_secret, if need be scope, audience, refresh_token, auth (basic or post)
+        token_url, client_id, client_secret; optionally scope, audience, refresh_token, auth (basic or post)
     """
 
     attempts: int | None = None
@@ -145,17 +145,17 @@ class RequestV2(RequestV1):
 
 
 def has_refused_token(response: Response, method: str) -> bool:
-    """Return whether a response is a 401 to the token: a redirect may have led to another host, or turned a POST that
-    the upstream has carried out into a GET.
+    """Return whether the upstream refused the token. After a redirect, a 401 may be from another host, or for the GET
+    that followed a POST, which the upstream has carried out.
     """
     request = response.last_request
     return response.status == 401 and request.method == method and "Authorization" in request.headers
 
 
 class ParsingClient(Client):
-    """A client that reads each body in the format, as `content`, and for which 400 is the first error.
+    """A client that parses each body by the format, as `content`. Of the statuses, only 400 and above are errors.
 
-    `token` is the access token that it sends, which no result may have, or None.
+    `token` is the access token that it sends, or None. It is removed from responses, so that no result contains it.
     """
 
     content: Any = None
@@ -185,7 +185,7 @@ class ParsingClient(Client):
 def read_content(response: Response, response_format: str, logs: list[str]) -> Any:
     """Return the body in the format; raise JSONDecodeError or ExpatError if it is not JSON or XML.
 
-    `file` is for the file that was asked for: the body of an error is read by its content type.
+    With `file`, the body of an error is read by its content type, because it is not the file.
     """
     body, headers = response.body, response.headers
     has_body = response.status not in STATUSES_WITHOUT_BODY
@@ -196,7 +196,7 @@ def read_content(response: Response, response_format: str, logs: list[str]) -> A
     if response_format == "text":
         return {"raw_response": decode_text(body, headers, logs)}
     if response_format == "file" and has_body and response.status < 400:
-        from spiffproxy_http.files import file_from_response  # takes its time to import, and is rarely needed
+        from spiffproxy_http.files import file_from_response  # slow to import, and rarely needed
 
         return file_from_response(headers, response.last_request.url, body).as_object()
     return parse_body(body, headers, logs)

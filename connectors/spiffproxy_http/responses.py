@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from spiffproxy import parse_header_lines
+from spiffproxy import BLANK, CONTROL, TOKEN
 from spiffproxy_http.headers import NAME, Headers
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class IncomingResponse:
     """A response whose body is still to be read.
 
     `length` is the number of bytes of the body, or None if the body ends with its last chunk or with the connection.
-    `is_complete` is set when the body was read to its end. `keeps_connection` is false if the connection cannot be used
-    for another request.
+    `is_complete` is set when the body was read to its end. `can_reuse_connection` is false if the connection cannot be
+    used for another request.
     """
 
     def __init__(self, reader: BufferedReader, method: str) -> None:
@@ -54,20 +54,20 @@ class IncomingResponse:
         if not 200 <= self.status <= 599:  # after 101 the connection speaks another protocol
             raise InvalidResponse(f"its status is {self.status}")
         self.is_chunked, self.length = find_framing(method, self.status, self.headers)
-        self.keeps_connection = self._read_connection_header()
+        self.can_reuse_connection = self._read_connection_header()
 
     def _read_connection_header(self) -> bool:
         if not self.is_chunked and self.length is None:
             return False  # the body ends with the connection
         if self.is_chunked and "Content-Length" in self.headers:
-            return False  # another program on the way may have read it in the other way (RFC 9112 section 6.1)
+            return False  # a program on the way may have used the length instead (RFC 9112 section 6.1)
         options = self.headers.get_list("Connection")
-        if self.version in ("0.9", "1.0"):  # which know no chunks
+        if self.version in ("0.9", "1.0"):  # these versions have no chunks
             return "keep-alive" in options and not self.is_chunked
         return "close" not in options
 
     def read_parts(self) -> Iterator[bytes]:
-        """Yield the parts of the body; raise IncompleteResponse if it is cut short, InvalidResponse if it is wrong."""
+        """Yield the parts of the body; raise IncompleteResponse or InvalidResponse."""
         if self.is_chunked:
             yield from self._read_chunks()
         elif self.length is None:
@@ -97,17 +97,17 @@ class IncomingResponse:
         try:
             read_header_block(self._reader)  # trailers, which nobody needs
         except (InvalidResponse, IncompleteResponse):
-            self.keeps_connection = False  # the body is complete all the same
+            self.can_reuse_connection = False  # the body is complete nevertheless
 
 
 # --- Status line and headers --------------------------------------------------------------------------------------
 
 
 def read_status_line(reader: BufferedReader) -> tuple[str, int]:
-    """Return the version of HTTP and the status. What is not HTTP is refused at once, even if it has no line end."""
+    """Return the version of HTTP and the status. Other data is refused at once, even without a line end."""
     start = reader.peek(1)
     if not start:
-        raise IncompleteResponse("closed the connection without response")
+        raise IncompleteResponse("closed the connection without a response")
     if start.startswith(TLS_ALERT):
         raise InvalidResponse("it is a TLS alert. The port expects https://")
     if not b"HTTP/".startswith(start[:5]):
@@ -130,14 +130,36 @@ def quote(data: bytes) -> str:
 def read_headers(reader: BufferedReader) -> Headers:
     """Return the headers; lines that are not field lines are skipped."""
     block = read_header_block(reader)
-    fields = parse_header_lines(block, strict=False)
+    fields = parse_header_lines(block)
     if len(fields) < block.count(b"\n"):
         check_skipped_lines(block)
     return Headers(fields)
 
 
+def parse_header_lines(block: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of header lines, as latin-1.
+
+    What a server would refuse is read as well as possible: a folded line continues the line before it, control
+    characters become blanks, and other lines that are invalid are skipped.
+    """
+    fields: list[tuple[str, str]] = []
+    is_field = False  # the last line that was not folded
+    for line in CONTROL.sub(" ", block.decode("latin-1")).split("\n"):
+        if line[:1] in (" ", "\t"):
+            if is_field:
+                before, start = fields[-1]
+                fields[-1] = (before, f"{start} {line.strip(BLANK)}".strip(BLANK))
+            continue
+        name, colon, value = line.partition(":")
+        name = name.rstrip(" \t")
+        is_field = bool(colon and TOKEN.fullmatch(name))
+        if is_field:
+            fields.append((name, value.strip(BLANK)))
+    return fields
+
+
 def check_skipped_lines(block: bytes) -> None:
-    """Raise InvalidResponse if one of them is about the length of the body, which would be read in the wrong way."""
+    """Raise InvalidResponse if a skipped line is about the length of the body, whose end would be unclear."""
     for name, colon in FRAMING_LINE.findall(block):
         if not colon or not re.fullmatch(NAME, name.decode("latin-1").rstrip(" \t")):
             raise InvalidResponse(f"it has the header line {quote(name.strip())}")
@@ -172,7 +194,7 @@ def find_framing(method: str, status: int, headers: Headers) -> tuple[bool, int 
     unknown = [coding for coding in codings if coding != "identity"]
     if unknown == ["chunked"] and codings[-1] == "chunked":
         return True, None
-    if unknown:  # the client has accepted no other (RFC 9110 section 10.1.4)
+    if unknown:  # the client accepts only chunked (RFC 9110 section 10.1.4)
         raise InvalidResponse(f"its transfer coding is {', '.join(codings)[:MAX_QUOTED]}")
     return False, read_length(headers)
 
@@ -184,12 +206,12 @@ def read_length(headers: Headers) -> int | None:
         return None
     numbers = [number.strip(" \t") for value in values for number in value.split(",")]
     if not all(re.fullmatch("[0-9]{1,18}", number) for number in numbers) or len(set(map(int, numbers))) > 1:
-        raise InvalidResponse(f"its Content-Length is {', '.join(values)[:MAX_QUOTED]!r}, and not one number")
+        raise InvalidResponse(f"its Content-Length is {', '.join(values)[:MAX_QUOTED]!r}, which is not one number")
     return int(numbers[0])
 
 
 def read_chunk_size(reader: BufferedReader) -> int:
-    """Return the size of the next chunk. A wrong one is refused at once, even if it has no line end."""
+    """Return the size of the next chunk. An invalid size is refused at once, even without a line end."""
     start = reader.peek(1)
     if start and not CHUNK_SIZE_START.match(start):
         raise InvalidResponse("a chunk has no valid size")

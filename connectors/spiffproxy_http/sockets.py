@@ -18,7 +18,7 @@ from spiffproxy_http.hosts import read_address, refuse_host
 from spiffproxy_http.url import LINK_LOCAL
 
 SECONDS_BETWEEN_ADDRESSES = 0.25  # the recommendation of RFC 8305 section 5
-MAX_OPEN_ATTEMPTS = 8  # for one host; the oldest is given up for the next address
+MAX_OPEN_ATTEMPTS = 8  # to one host; after that, the oldest attempt is closed for the next address
 # nothing was sent to the address: the error of another address says more
 NOT_SENT = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL}
 
@@ -42,7 +42,7 @@ def connect_tcp(host: str, port: int, deadline: float, allow: Callable[[str], bo
     try:
         return connect_first(addresses, deadline)
     except socket.timeout:
-        raise RequestError("ConnectTimeout", f"{host} port {port} does not answer") from None
+        raise RequestError("ConnectTimeout", f"{host} port {port} does not respond") from None
     except OSError as error:
         reason = error.strerror or error
         address = read_address(host)
@@ -72,41 +72,43 @@ def has_interface(zone: str) -> bool:
 
 
 def look_up(host: str, port: int, deadline: float) -> list[Any]:
-    """Return what getaddrinfo() returns. It knows no timeout, so a name is looked up in a thread of its own.
-
-    Raises OSError, of which socket.timeout is one, and UnicodeError.
-    """
-    found: list[Any] = []
+    """Return what getaddrinfo() returns; raise OSError, of which socket.timeout is one, or UnicodeError."""
     is_address = read_address(host) is not None
-    name = host.rstrip(".") if is_address else host  # getaddrinfo() would take "127.0.0.1." for a name
+    name = host.rstrip(".") if is_address else host  # getaddrinfo() would look up "127.0.0.1." as a name
+    if is_address:
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    found: list[Any] = call_until(deadline, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    return found
+
+
+def call_until(deadline: float, function: Callable[[], Any]) -> Any:
+    """Call a function that has no timeout, such as getaddrinfo(), in a thread; raise socket.timeout if it is late."""
+    outcome: list[Any] = []
 
     def call() -> None:
         try:
-            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            found.append(error)
+            outcome.append(function())
+        except Exception as error:
+            outcome.append(error)
 
-    if is_address:
-        call()
-    else:
-        thread = threading.Thread(target=call, daemon=True)
-        thread.start()
-        thread.join(max(deadline - time.monotonic(), 0))
-    if not found:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(max(deadline - time.monotonic(), 0))
+    if not outcome:
         raise socket.timeout("the time is up")
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return list(found[0])
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
 
 
 # --- Happy Eyeballs -----------------------------------------------------------------------------------------------
 
 
 def connect_first(addresses: list[Any], deadline: float) -> tuple[socket.socket, str]:
-    """Return a socket connected to the address that answers first, and that address (RFC 8305, Happy Eyeballs).
+    """Return a socket connected to the first address that accepts, and that address (RFC 8305, Happy Eyeballs).
 
     `addresses` are as getaddrinfo() returns them. The next one is tried after 250 ms, or less if the time is short,
-    or at once if one fails. Raises OSError: socket.timeout if the time is up, else the error that says most.
+    or at once if one fails. Raises OSError: socket.timeout if the time is up, else the most useful error.
     """
     waiting = interleave(addresses)
     with contextlib.closing(Race()) as race:
@@ -135,7 +137,7 @@ class Race:
     """Connections that are being opened to the addresses of one host. The first that is open wins."""
 
     def __init__(self) -> None:
-        self._poll = select.poll()  # select() knows no descriptor above 1023
+        self._poll = select.poll()  # select() does not support descriptors above 1023
         self._sockets: dict[int, tuple[socket.socket, str]] = {}  # with their addresses, by descriptor
         self._errors: list[OSError] = []
 

@@ -1,4 +1,4 @@
-"""TLS on a connected socket. Imported for the first https URL: it takes its time."""
+"""TLS on a connected socket. Imported for the first https URL, because the import is slow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spiffproxy_http.client_certs import SETTING, read_client_certs
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.sockets import seconds_until
 
-# what OpenSSL, by its version, says of bytes that are not TLS
+# the reasons that the versions of OpenSSL give for bytes that are not TLS
 NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 UNKNOWN_ISSUER = {2, 18, 19, 20, 21}  # X509_V_ERR_… of a certificate whose authority is not known
 
@@ -27,14 +27,14 @@ def wrap_tls(sock: socket.socket, host: str, port: int, deadline: float, client_
         return create_tls_context(client_cert).wrap_socket(sock, server_hostname=host)
     except BaseException as error:
         sock.close()
-        if isinstance(error, OSError):  # those of TLS are among them
+        if isinstance(error, OSError):  # SSLError is one of them
             raise translate_tls_error(error, host, port) from None
         raise
 
 
 def translate_tls_error(error: OSError, host: str, port: int) -> RequestError:
     if isinstance(error, socket.timeout):
-        return RequestError("ReadTimeout", f"The TLS handshake with {host} was not done in time")
+        return RequestError("ReadTimeout", f"The TLS handshake with {host} did not finish in time")
     if isinstance(error, ssl.SSLCertVerificationError):
         message = f"The certificate of {host} is not trusted: {error.verify_message}"
         if error.verify_code in UNKNOWN_ISSUER:
@@ -47,7 +47,8 @@ def translate_tls_error(error: OSError, host: str, port: int) -> RequestError:
         elif isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             reason = f"the server closed the connection. Does port {port} use TLS?"
         return RequestError("SSLError", f"TLS with {host} failed: {reason}")
-    return RequestError("ConnectionError", f"{host} broke off the TLS handshake: {error.strerror or error}")
+    message = f"{host} closed the connection during the TLS handshake: {error.strerror or error}"
+    return RequestError("ConnectionError", message)
 
 
 class CaBundle(NamedTuple):
@@ -72,8 +73,8 @@ def find_ca_bundle() -> CaBundle:
 
 @functools.cache
 def create_tls_context(client_cert: str | None) -> ssl.SSLContext:
-    """Return the one context of the process for a file of a certificate, or for none: reading all certificate
-    authorities takes 20 ms.
+    """Return the context for the file of a client certificate, or for none. The process has one for each, because
+    reading all certificate authorities takes 20 ms.
     """
     bundle = find_ca_bundle()
     # OpenSSL reads the variables that begin with SSL_ by itself

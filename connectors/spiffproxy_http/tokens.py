@@ -34,8 +34,8 @@ MAX_SECONDS = 24 * 3600
 MAX_TOKENS = 1000  # in memory; the one that was not used for the longest time is dropped
 MAX_TOKEN_CHARACTERS = 16 * 1024  # servers accept 8 to 16 KiB of headers
 # the token endpoint did not respond; it may do so later
-PASSING_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError", "SSLError"}
-PASSING_ERRORS = {"temporarily_unavailable", "server_error"}  # RFC 6749 section 4.1.2.1
+TEMPORARY_CODES = {"ConnectionError", "ConnectTimeout", "ReadTimeout", "ChunkedEncodingError", "ProxyError", "SSLError"}
+TEMPORARY_ERRORS = {"temporarily_unavailable", "server_error"}  # RFC 6749 section 4.1.2.1
 
 
 # --- The parameter ------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def read_string(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise invalid_value(f"{name} must be a string")
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise invalid_value(f"{name} holds a line break, another control character, or half of a surrogate pair")
+        raise invalid_value(f"{name} contains a line break, another control character, or half of a surrogate pair")
     return value
 
 
@@ -135,8 +135,8 @@ class TokenCache:
     def get(self, grant: Grant, client: Client, *, refused: str | None = None) -> str:
         """Return an access token, a new one if the cache has only `refused`, which an upstream did not accept.
 
-        Of the calls that need a token at the same time, one requests it, and its outcome is that of all, also if it is
-        an error; a call that comes later tries again. Raises `RequestError`: `OAuth2Error`, `HostNotAllowed`.
+        Of the calls that need a token at the same time, one requests it. All of them get its outcome, also if it is an
+        error; a later call tries again. Raises `RequestError`: `OAuth2Error`, `HostNotAllowed`.
         """
         settings = [client.config.get(name) for name in (hosts.SETTING, client_certs.SETTING)]
         account = make_key(settings, grant.token_url, grant.client_id, grant.client_secret, grant.refresh_token)
@@ -161,7 +161,7 @@ class TokenCache:
         try:
             return self._request(own_request, account, grant, client)
         except RequestError as error:
-            if client.seconds_left() > 0:  # else it says nothing to calls that have time left
+            if client.seconds_left() > 0:  # else the error is only about the time of this call
                 own_request.error = error
             raise
         finally:
@@ -218,7 +218,7 @@ token_cache = TokenCache()
 
 
 def request_token(grant: Grant, refresh_token: str, client: Client) -> dict[str, Any]:
-    """Return the token set of the provider; raise `RequestError` with its words if it gives none."""
+    """Return the token set of the provider; raise `RequestError` with the provider's words if there is none."""
     form = {"grant_type": "client_credentials"}
     if refresh_token:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
@@ -232,7 +232,7 @@ def request_token(grant: Grant, refresh_token: str, client: Client) -> dict[str,
     except RequestError as error:
         if error.http_status in (400, 403):  # a setting is wrong, or the host is not allowed
             raise
-        http_status = 503 if error.error_code in PASSING_CODES else 502
+        http_status = 503 if error.error_code in TEMPORARY_CODES else 502
         raise RequestError("OAuth2Error", f"{describe(grant)} gave no token: {error}", http_status) from None
     if status >= 300 or not is_token(token_set.get("access_token")):
         raise refusal(grant, status, token_set, [grant.client_secret, grant.refresh_token, refresh_token])
@@ -247,7 +247,7 @@ def refusal(grant: Grant, status: int, response: Mapping[str, Any], secrets: lis
     secrets = [*secrets, base64.b64encode(credentials.encode()).decode()]
     words = {name: hide(value, secrets) for name, value in response.items() if isinstance(value, str)}
     error = words.get("error")
-    if status >= 500 or status in (408, 429) or error in PASSING_ERRORS:
+    if status >= 500 or status in (408, 429) or error in TEMPORARY_ERRORS:
         http_status = 503
     elif status >= 300 or error:
         http_status = 400
@@ -255,7 +255,7 @@ def refusal(grant: Grant, status: int, response: Mapping[str, Any], secrets: lis
         http_status = 502
     error_class = InvalidGrant if error == "invalid_grant" else RequestError
     reason = provider_error(words) or "no access token, and no reason"
-    return error_class("OAuth2Error", f"{describe(grant)} answered {status}: {reason}", http_status)
+    return error_class("OAuth2Error", f"{describe(grant)} responded with {status}: {reason}", http_status)
 
 
 def describe(grant: Grant) -> str:
@@ -263,7 +263,7 @@ def describe(grant: Grant) -> str:
 
 
 def is_token(value: Any) -> bool:
-    """Return whether a header can hold the value, and the cache too."""
+    """Return whether the value fits into a header and into the cache."""
     return isinstance(value, str) and len(value) <= MAX_TOKEN_CHARACTERS and bool(re.fullmatch("[!-~]+", value))
 
 

@@ -1,4 +1,4 @@
-"""Requests on their way: directly or through a proxy, on a new or an idle connection, and along redirects."""
+"""Sends requests, directly or through a proxy, on a new or an idle connection, and follows redirects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spiffproxy_http.responses import IncomingResponse, IncompleteResponse, Inva
 from spiffproxy_http.sockets import connect_tcp
 from spiffproxy_http.url import Url, parse_url
 
-MAX_REDIRECTS = 30  # as many as `requests` follows
+MAX_REDIRECTS = 30  # the maximum of `requests`
 MAX_REDIRECT_BODY_BYTES = 64 * 1024  # read, so that the connection can be used again
 # may be sent again if an idle connection turns out to be closed (RFC 9110 section 9.2.2)
 REPEATABLE_METHODS = {"GET", "HEAD", "PUT", "DELETE"}
@@ -42,7 +42,7 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
     url = request.url
     with before_sending():
         proxy = find_proxy(url)
-        # a name that a proxy looks up, or whose address makes no difference, is not looked up here
+        # if a proxy looks the name up, or the setting has no networks, the name alone decides
         if (proxy or not call.allowed_hosts.has_networks) and not call.allowed_hosts.allow(url, None):
             raise refuse_host(url.host)
     # a dot at the end of a name may lead elsewhere (the resolver appends no domain), so the host is as in the URL
@@ -59,7 +59,7 @@ def send_request(request: Request, call: Call) -> tuple[Connection, IncomingResp
 
 
 class ClosedConnection(RequestError):
-    """The connection was closed before a byte of the response came."""
+    """The connection was closed before a byte of the response arrived."""
 
 
 def send_on(connection: Connection, request: Request, proxy: Proxy | None, call: Call) -> IncomingResponse:
@@ -78,17 +78,17 @@ def send_on(connection: Connection, request: Request, proxy: Proxy | None, call:
         return connection.send(request.method, target, dict(headers.values()), request.body, call.deadline)
     except (OSError, InvalidResponse, IncompleteResponse) as error:
         connection.close()
-        raise translate_error(error, request.url, is_answered=connection.stream.received > 0) from None
+        raise translate_error(error, request.url, has_response=connection.stream.received > 0) from None
 
 
-def translate_error(error: Exception, url: Url, *, is_answered: bool = True) -> RequestError:
+def translate_error(error: Exception, url: Url, *, has_response: bool = True) -> RequestError:
     """Return the error of a request that was sent and has no response, an invalid one, or only a part of it."""
     if isinstance(error, socket.timeout):
-        return RequestError("ReadTimeout", f"{url.redacted()} did not answer in time")
+        return RequestError("ReadTimeout", f"{url.redacted()} did not respond in time")
     if isinstance(error, InvalidResponse):
         message = f"The response of {url.redacted()} is not valid HTTP: {error}"
         return RequestError("InvalidResponse", message, 502)
-    error_class = RequestError if is_answered else ClosedConnection
+    error_class = RequestError if has_response else ClosedConnection
     if url.scheme == "https" and type(error).__module__ == "ssl":
         reason = str(getattr(error, "reason", None) or error)
         if reason.endswith("CERTIFICATE_REQUIRED"):
@@ -139,7 +139,7 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
         status = Connection(sock, route, None).send("CONNECT", host, headers, None, call.deadline).status
     except socket.timeout:
         sock.close()
-        raise RequestError("ReadTimeout", "The HTTP proxy did not answer in time") from None
+        raise RequestError("ReadTimeout", "The HTTP proxy did not respond in time") from None
     except InvalidResponse as error:
         sock.close()
         raise RequestError("ProxyError", f"The response of the HTTP proxy is not valid HTTP: {error}") from None
@@ -156,8 +156,8 @@ def open_tunnel(sock: socket.socket, url: Url, proxy: Proxy, route: Route, call:
 
 
 def send_following_redirects(request: Request, call: Call) -> tuple[Connection, IncomingResponse, Request]:
-    """Send a request, and the requests that redirects ask for; return the first response that is no redirect, and the
-    request that it answers.
+    """Send a request, and the requests that redirects ask for; return the first response that is not a redirect, and
+    the request that led to it.
     """
     cookies: Cookies | None = None
     for number in range(MAX_REDIRECTS + 1):
@@ -204,7 +204,8 @@ def redirect(request: Request, status: int, location: str) -> Request:
     try:
         target = urljoin(str(request.url), location)
     except ValueError:
-        raise RequestError("InvalidURL", f"{request.url.redacted()} redirects to what is no URL", 400) from None
+        message = f"{request.url.redacted()} redirects to something that is not a URL"
+        raise RequestError("InvalidURL", message, 400) from None
     url = parse_url(target)._replace(credentials=None)
     if url.zone not in ("", request.url.zone):
         message = f"{request.url.redacted()} redirects to a URL with a zone, which only the proxy's machine can know"

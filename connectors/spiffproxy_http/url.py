@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.excerpts import name_character, name_type, show
 
+HINT = "Write it as in https://api.example.org/path"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986 appendix B; urlsplit() drops line breaks and differs between versions of Python
 URL_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 HOST = r"\[(?P<ipv6>[0-9A-Fa-f:.]+)(?P<zone>%[^\]]*)?\]|(?P<name>[^:\[\]@]+)"
-AUTHORITY = re.compile(rf"(?:(?P<user>.*)@)?(?:{HOST})(?::(?P<port>[0-9]*))?", re.DOTALL)
+AUTHORITY = re.compile(rf"(?:(?P<user>.*)@)?(?:{HOST})(?::(?P<port>[^@]*))?", re.DOTALL)
 ZONE = re.compile(r"%25((?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)")  # RFC 6874 section 2
-LINK_LOCAL = IPv6Network("fe80::/10")  # is_link_local has other addresses, too, from Python 3.13 on
+LINK_LOCAL = IPv6Network("fe80::/10")  # from Python 3.13 on, is_link_local includes other addresses
 LABEL = re.compile("[a-z0-9_-]{1,63}")
 SAFE_CHARACTERS = "!$&'()*+,/:;=?@[]~%"  # which `requests` does not encode either
 NOTHING_TO_QUOTE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
@@ -65,29 +67,42 @@ class Url(NamedTuple):
 def parse_url(text: Any) -> Url:
     """Return the URL; raise `RequestError` with the codes of `requests` if `text` is not an http or https URL."""
     if not isinstance(text, str):
-        raise RequestError("InvalidURL", f"The URL must be text, not {type(text).__name__}", 400)
+        raise invalid_url(f"The URL must be a string, but is {name_type(text)}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RequestError("InvalidURL", "The URL holds half of a surrogate pair", 400) from None
+        raise invalid_url("The URL contains half of a surrogate pair. Remove it") from None
     match = URL_PARTS.fullmatch(text.strip())
     scheme, authority, path, query = match.groups() if match else (None, None, "", None)
-    if not scheme:
-        raise RequestError("MissingSchema", "The URL has no scheme; write https:// in front of it", 400)
+    if not text.strip():
+        raise RequestError("MissingSchema", f"The URL is empty. {HINT}", 400)
+    if not scheme:  # the message does not quote the URL: it may be a secret in the wrong place
+        raise RequestError("MissingSchema", "The URL has no scheme. Write https:// in front of it", 400)
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        raise RequestError(
-            "InvalidSchema", f"The URL begins with {scheme[:20]!r}, and not with http:// or https://", 400
-        )
-    parts = AUTHORITY.fullmatch(authority or "")
+        message = f"The URL begins with {show(scheme[:20] + ':')}. It must begin with https:// or http://"
+        raise RequestError("InvalidSchema", message, 400)
+    if not authority:
+        raise invalid_url(f"The URL has no host. {HINT}")
+    parts = AUTHORITY.fullmatch(authority)
     if not parts:
-        raise RequestError("InvalidURL", "The URL names no host, or more than a host and a port", 400)
+        raise invalid_url(f"The URL's host is {show_part(authority, text)}. {HINT} or https://[2001:db8::1]:8443")
     user, _, password = (parts["user"] or "").partition(":")
     credentials = (unquote(user), unquote(password)) if parts["user"] else None
     target = percent_encode(path or "/") + (f"?{percent_encode(query)}" if query else "")
     host = encode_host(parts["name"]) if parts["name"] else read_ipv6(parts["ipv6"])
     zone = read_zone(host, parts["zone"])
-    return Url(scheme, host, read_port(parts["port"], scheme), target, credentials, zone)
+    port = read_port(parts["port"], show_part(parts["port"], text)) or DEFAULT_PORTS[scheme]
+    return Url(scheme, host, port, target, credentials, zone)
+
+
+def invalid_url(message: str) -> RequestError:
+    return RequestError("InvalidURL", message, 400)
+
+
+def show_part(part: str | None, url: str) -> str:
+    """Return a part of a URL for a message; if there is an @, each part may be a piece of a password."""
+    return "invalid" if "@" in url else show(part or "")
 
 
 def add_params(url: Url, params: Any) -> Url:
@@ -95,7 +110,7 @@ def add_params(url: Url, params: Any) -> Url:
     if not params:
         return url
     if not isinstance(params, dict):
-        raise RequestError("ValueError", f"params must be an object, not {type(params).__name__}", 400)
+        raise RequestError("ValueError", f"params must be an object, but is {name_type(params)}", 400)
     pairs = list_pairs("params", params)
     if not pairs:
         return url
@@ -109,7 +124,7 @@ def list_pairs(parameter: str, values: dict[str, Any]) -> list[tuple[str, Any]]:
     for name, value in values.items():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, (dict, list)):
-                message = f"{parameter}: {name} must be a text, a number, or a list of these"
+                message = f"{parameter}: {name} must be a string, a number, or a list of these"
                 raise RequestError("ValueError", message, 400)
             if item is not None:
                 pairs.append((name, item))
@@ -120,7 +135,7 @@ def encode_pairs(pairs: list[tuple[str, Any]]) -> str:
     try:
         return urlencode(pairs)
     except UnicodeEncodeError:
-        raise RequestError("InvalidURL", "params hold half of a surrogate pair", 400) from None
+        raise invalid_url("params contains half of a surrogate pair. Remove it") from None
 
 
 def percent_encode(text: str) -> str:
@@ -132,21 +147,28 @@ def percent_encode(text: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def encode_host(host: str) -> str:
-    """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s is kept)."""
+    """Return the host in lower case and ASCII, by label, as browsers do (UTS 46; a German sharp s stays)."""
     # NFKC turns the dots of other scripts into dots; a letter in lower case may have to be composed again
-    host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower()).replace("\u3002", ".")
-    labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in host.split(".")]
+    name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower()).replace("\u3002", ".")
+    labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")]
     checked = labels[:-1] if labels[-1] == "" else labels  # the name may end with a dot
-    if not checked or not host.isprintable() or not all(LABEL.fullmatch(label) for label in checked):
-        raise RequestError("InvalidURL", "The URL's host is no name that DNS could know", 400)
+    if not checked or not name.isprintable() or not all(LABEL.fullmatch(label) for label in checked):
+        character = next((character for character in host if not is_possible(character)), None)
+        reason = f", which contains {name_character(character)}" if character else ""
+        raise invalid_url(f"The URL's host is {show(host)}{reason}. Use a name such as api.example.org, or an address")
     return ".".join(labels)
+
+
+def is_possible(character: str) -> bool:
+    """Return whether a host may contain the character; some beyond ASCII are impossible only after NFKC."""
+    return bool(re.fullmatch("[A-Za-z0-9._-]", character)) or (not character.isascii() and character.isprintable())
 
 
 def read_ipv6(text: str) -> str:
     try:
         return str(IPv6Address(text))
     except ValueError:
-        raise RequestError("InvalidURL", "The URL's host is no IPv6 address", 400) from None
+        raise invalid_url(f"The URL's host is {show(f'[{text}]')}. Use an IPv6 address such as [2001:db8::1]") from None
 
 
 def read_zone(host: str, text: str | None) -> str:
@@ -157,18 +179,19 @@ def read_zone(host: str, text: str | None) -> str:
     zone = unquote(match[1]) if match else ""
     if not re.fullmatch("[!-~]+", zone):
         message = "The zone in the URL's host must be a network interface after %25, as in [fe80::1%25eth0]"
-        raise RequestError("InvalidURL", message, 400)
+        raise invalid_url(message)
     if IPv6Address(host) not in LINK_LOCAL:
         message = f"The URL's host {host} is not link-local (fe80::/10) and cannot have a zone. Remove {text}"
-        raise RequestError("InvalidURL", message, 400)
+        raise invalid_url(message)
     return zone
 
 
-def read_port(text: str | None, scheme: str) -> int:
-    """Return the port in the URL, else that of the scheme."""
+def read_port(text: str | None, shown: str) -> int | None:
+    """Return the port in a URL, or None; `shown` is the port for a message."""
     if not text:
-        return DEFAULT_PORTS[scheme]
+        return None
     digits = text.lstrip("0")
-    if not digits or len(digits) > 5 or int(digits) > 65535:
-        raise RequestError("InvalidURL", "The URL's port is none: it must be from 1 to 65535", 400)
+    if not re.fullmatch("[0-9]{1,5}", digits) or int(digits) > 65535:
+        hint = ", and put an IPv6 address in brackets: [2001:db8::1]" if ":" in text else ""
+        raise invalid_url(f"The URL's port is {shown}. Use a number from 1 to 65535{hint}")
     return int(digits)

@@ -1,10 +1,11 @@
-"""What connectors for the API of one vendor share: its JSON, and its errors in its own words."""
+"""What connectors for the API of one vendor share: JSON, and errors in the vendor's own words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from spiffproxy_http.errors import RequestError
+from spiffproxy_http.excerpts import show
 
 if TYPE_CHECKING:
     from spiffproxy_http.client import Client, Response
@@ -22,7 +23,7 @@ class Vendor(NamedTuple):
     def send(self, client: Client, method: str, url: str, **parameters: Any) -> Any:
         """Return the JSON of the response; `parameters` are those of `Client.send`. Raise `RequestError`.
 
-        A message never quotes a response that is not as documented: it may hold secrets.
+        A message never quotes a response that is not as documented: it may contain secrets.
         """
         try:
             return client.send(method, url, **parameters).json()
@@ -35,11 +36,11 @@ class Vendor(NamedTuple):
         if response.status < 400:
             raise self.unexpected_response()
         code, words = self.explain(response)
-        message = ": ".join([f"{self.name} answered {response.status}", *filter(None, words)])
+        message = ": ".join([f"{self.name} responded with {response.status}", *filter(None, words)])
         raise RequestError(code, message, response.status)
 
     def unexpected_response(self, hint: str = "") -> RequestError:
-        message = f"{self.name}'s answer is not what {self.name} documents{hint or self.hint}"
+        message = f"The response is not what {self.name} documents{hint or self.hint}"
         return RequestError("UnexpectedAnswer", message, 502)
 
 
@@ -63,4 +64,4 @@ def advise_retry(response: Response) -> str:
 
 
 def invalid_value(parameter: str, value: Any, expected: str) -> RequestError:
-    return RequestError("ValueError", f"{parameter} is {str(value)[:30]!r}; it takes {expected}", 400)
+    return RequestError("ValueError", f"{parameter} is {show(str(value)[:30])}. Use {expected}", 400)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from xml.parsers import expat
 
-MAX_DEPTH = 200  # which JSON and its readers can take; expat has no limit
+MAX_DEPTH = 200  # parsers of JSON have a limit; expat has none
 
 
 class TreeBuilder:
@@ -20,7 +20,7 @@ class TreeBuilder:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._elements) > MAX_DEPTH:
-            raise expat.ExpatError(f"more than {MAX_DEPTH} elements within each other")
+            raise expat.ExpatError(f"more than {MAX_DEPTH} nested elements")
         self._elements.append({f"@{key}": value for key, value in attributes.items()})
         self._texts.append([])
 
@@ -46,7 +46,7 @@ class TreeBuilder:
             parent[name] = [parent[name], value]
 
     def refuse_entity(self, name: str, *_: object) -> None:
-        raise expat.ExpatError(f"the entity {name!r} is declared, and entities are not read")
+        raise expat.ExpatError(f"the document declares the entity {name!r}. Entities are not supported")
 
 
 def decode_xml(body: bytes, charset: str | None) -> str:
@@ -63,7 +63,7 @@ def decode_xml(body: bytes, charset: str | None) -> str:
 def parse_xml(text: str, *, keep_blanks: bool = False) -> dict[str, Any]:
     """Return the document as a dict with its root element; raise ExpatError if it is invalid, or declares entities.
 
-    `keep_blanks` keeps those at both ends of a text.
+    With `keep_blanks`, the blanks at both ends of a string stay.
     """
     builder = TreeBuilder(keeps_blanks=keep_blanks)
     parser = expat.ParserCreate("utf-8")  # which overrides what the document declares

@@ -1,6 +1,6 @@
 """The page at `/`, for people. Imported when a browser asks.
 
-Its one file, `index.html`, has its style and its script in it, and makes no request but to this proxy.
+`index.html` contains its style and its script, and sends requests only to this proxy.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What connectors of SpiffArena's ecosystem import; where the package itself is installed, it goes before this one."""
+"""What existing connectors of SpiffArena import. If the original package is installed, it is used instead."""

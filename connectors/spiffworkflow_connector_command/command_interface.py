@@ -1,4 +1,4 @@
-"""What a command is and returns, for type checkers and as documentation; the proxy itself asks for no base class."""
+"""What a command is and returns, for type checkers and as documentation; the proxy itself requires no base class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _CommandResponse(TypedDict):
 
 
 class CommandResponseDict(_CommandResponse, total=False):
-    """What becomes the result of the service task."""
+    """The result of the service task."""
 
     http_status: int | None
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class ConnectorProxyResponseDict(_ConnectorProxyResponse, total=False):
 
 
 class CommandResultDictV1(TypedDict):
-    """The version 1 result of a command: the body of the answer, its HTTP status and its content type."""
+    """The version 1 result of a command: the body of the response, its HTTP status and its content type."""
 
     response: Any
     status: int
@@ -46,15 +46,15 @@ class CommandResultDictV1(TypedDict):
 
 
 class ConnectorCommand(ABC):
-    """A command: its constructor takes the parameters, `execute` does the work.
+    """A command: its constructor accepts the parameters, `execute` does the work.
 
     `task_data` is the data of the workflow at this task; `config` is the configuration of the proxy, a mapping.
     """
 
     @abstractmethod
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
-        """Run the command; what it raises is reported by the name of its class."""
+        """Run the command. An exception becomes an error whose code is the name of its class."""
 
     def app_description(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Describe the application that one signs in to; authentications alone have this."""
+        """Describe the application that a person signs in to. Only authentications have this method."""
         raise NotImplementedError(f"{type(self).__name__} describes no application")

@@ -7,7 +7,7 @@ from connector_bamboohr.employee import EmployeeCommand, check_field_names
 
 @dataclass(repr=False)
 class GetEmployeeInfo(EmployeeCommand):
-    """Get what BambooHR keeps of an employee.
+    """Get what BambooHR stores about an employee.
 
     :param fields: BambooHR's names with commas between them, such as "firstName,jobTitle"
     """

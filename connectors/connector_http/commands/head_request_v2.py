@@ -10,7 +10,7 @@ from connector_http.errors import HEAD_ERRORS
 
 @dataclass(repr=False)
 class HeadRequestV2(RequestV2):
-    """Send a HEAD request and return the headers of the response if they are asked for."""
+    """Send a HEAD request and return the headers of the response if include_response_headers is true."""
 
     method = "HEAD"
     errors = HEAD_ERRORS

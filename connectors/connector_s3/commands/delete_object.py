@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class DeleteObject(S3Command):
-    """Delete an object; one that is not there is no error."""
+    """Delete an object, if it exists."""
 
     errors = OBJECT_ERRORS
 
@@ -29,6 +29,6 @@ class DeleteObject(S3Command):
 
     def run(self, client: Client) -> dict[str, Any]:
         key = read_key(self.key)
-        if self.send_signed(client, "DELETE", f"/{encode_path(key)}").body:  # S3 sends none; a login page is one
+        if self.send_signed(client, "DELETE", f"/{encode_path(key)}").body:  # S3 sends no body; a login page has one
             raise unexpected_response()
         return {"bucket": self.bucket, "key": key}

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class ListObjects(S3Command):
     """List the objects of a bucket.
 
-    :param prefix: what the keys begin with
-    :param delimiter: "/" lists what is like a folder as one prefix
+    :param prefix: lists only the objects whose keys begin with it
+    :param delimiter: "/" lists each folder as one prefix
     :param max_keys: from 1 to 1000 (unless set)
-    :param continuation_token: the next_continuation_token of the list before
+    :param continuation_token: the next_continuation_token of the previous list
     """
 
     parameter_schemas: ClassVar[dict[str, Any]] = {"max_keys": {"minimum": 1, "maximum": 1000}}  # in one response

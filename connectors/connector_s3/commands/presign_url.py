@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class PresignUrl(S3Command):
-    """Make a URL with which whoever has it may get, store or delete one object.
+    """Create a URL that lets everybody who has it get, store or delete one object.
 
     :param method: GET (unless set), PUT, DELETE or HEAD
     :param expires_in: seconds, 3600 unless set, a week at most
@@ -39,7 +39,7 @@ class PresignUrl(S3Command):
     addressing_style: str | None = "auto"
 
     def run(self, client: Client) -> dict[str, Any]:
-        """Return the URL; nothing is sent to make it."""
+        """Return the URL. No request is sent."""
         url = self.find_bucket(client.config)
         path = f"{url.target}/{encode_path(read_key(self.key))}"
         method, seconds = self.method or "GET", self.expires_in or 3600

@@ -17,7 +17,7 @@ class PutObject(S3Command):
     """Store an object.
 
     :param file_data: a file: SpiffArena's file data, or an object with filename, mimetype and content_base64; or base64
-    :param content_type: empty for that of the file
+    :param content_type: empty for the type of the file
     """
 
     errors = PUT_ERRORS

@@ -7,7 +7,7 @@ from connector_smtp.mail import Email
 
 @dataclass(repr=False)
 class SendEmail(Email):
-    """Send a mail; the result is empty, or has the error as a text."""
+    """Send a mail; the result is empty, or has the error as a string."""
 
     smtp_host: str
     smtp_port: int

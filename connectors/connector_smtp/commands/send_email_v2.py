@@ -8,7 +8,7 @@ from connector_smtp.mail import EmailV2
 
 @dataclass(repr=False)
 class SendEmailV2(EmailV2):
-    """Send a mail, if need be with copies, HTML and attachments."""
+    """Send a mail, optionally with copies, HTML and attachments."""
 
     smtp_host: str
     smtp_port: int
