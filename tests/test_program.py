@@ -507,8 +507,9 @@ def test_a_program_that_is_not_installed(make_half, program, missing):
 
 
 def test_programs_that_are_not_installed_are_listed(make_half, tmp_path):
-    """And named by check."""
-    messages = [make_half(*row)[1] for row in NOWHERE]
+    """And named by check, for all connectors and for one."""
+    made = [make_half(*row) for row in NOWHERE]
+    messages = [message for _, message in made]
     listed = run_proxy("list", "--connectors", str(tmp_path))
     for message in messages:
         assert re.search(rf"\nMissing\n(  .*\n)*  {message}\.\n", listed.stdout)
@@ -516,7 +517,14 @@ def test_programs_that_are_not_installed_are_listed(make_half, tmp_path):
     checked = run_proxy("check", "--connectors", str(tmp_path))
     for message in messages:
         assert re.search(rf"^{message}\.$", checked.stdout, re.MULTILINE), message
-    assert re.search(r"\n[0-9]+ commands and 1 authentication checked, no fault found\. None was called: add --call\.\n$", checked.stdout)
+    assert re.search(
+        r"\n[0-9]+ commands and 1 authentication checked, no fault found\. None was called: add --call\.\n$",
+        checked.stdout,
+    )
+    checked = run_proxy("check", made[0][0].name, "--connectors", str(tmp_path))
+    assert re.fullmatch(
+        rf"{messages[0]}\.\n2 commands checked, no fault found\. None was called: add --call\.\n", checked.stdout
+    )
 
 
 @pytest.mark.parametrize("file", ["a.py", "z.py", "./z.py", "with-dash.py"])
