@@ -1770,14 +1770,14 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], out: typing.TextIO) -> int:
-    is_serve = arguments.words in ([], ["serve"])
-    if is_serve and not (arguments.help or arguments.verbose or arguments.json or arguments.call):
+    is_plain = not (arguments.help or arguments.verbose or arguments.json or arguments.call)
+    if is_plain and arguments.words in ([], ["serve"]):
         proxy = Proxy(environ)
         return serve(proxy, start_log(proxy.settings.log_format))
     try:
         part = import_part("spiffproxy_command_line")
     except ProxyError:
-        if arguments.words != ["list"]:
+        if not is_plain or arguments.words != ["list"]:
             raise
         for entry in Proxy(environ).connectors.load_all("commands")[0]:
             print(f"  {summarize_entry(entry)}", file=out)

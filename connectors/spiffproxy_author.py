@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
+import glob
+import re
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spiffproxy import (
-    KINDS,
-    LIST_SECONDS,
-    Connector,
-    Proxy,
-    ProxyError,
-    Unresolved,
-    constructor_parameters,
-    exception_text,
-    find_classes,
-    import_part,
-    resolve_union,
-    suggest_name,
+from spiffproxy_classes import (
+    SIGNATURE,
+    check_module,
+    check_other_files,
+    find_line,
+    list_sources,
+    names_used_in,
+    parse_file,
 )
+
+from spiffproxy import KINDS, LIST_SECONDS, Connector, Proxy, ProxyError, import_part, suggest_name
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-SIGNATURE = "execute(self, config, task_data)"
 # the singular of each kind, for people
 NOUNS = {"commands": "command", "auths": "authentication", "typeaheads": "typeahead"}
 
@@ -40,12 +35,8 @@ def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) ->
 
     `call` is the id of a command, and the parameters to call it with: the result is checked, too.
     """
-    faults = list(find_faults(proxy, name))
+    faults = [*find_faults(proxy, name), *find_hidden(find_folders(name))]
     checked = [connector for connector in proxy.connectors if name in ("", connector.name)]
-    for connector in checked:
-        is_faulty = any(connector.package in fault for fault in faults)
-        if not is_faulty and not any(connector.entries.values()):
-            faults.append(f"{connector.package}: offers nothing; write a class with {SIGNATURE} in its folder commands")
     if call:
         faults += check_call(proxy, call)
     list_missing = import_part("spiffproxy_status").list_missing
@@ -66,183 +57,98 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
 
     If `with_failures` is false, modules that cannot be imported are left out.
     """
-    pattern = f"connector_{name or '*'}"
-    folders = []
-    for place in sys.path:
-        for folder in sorted(Path(place).glob(pattern)):
-            if any(folder.rglob("*.py")) and folder.resolve() not in folders:
-                folders.append(folder.resolve())
+    if not name:
+        proxy.connectors.load_all("commands")  # which waits for all that hang as long as for one
+    parse_file.cache_clear()
+    names_used_in.cache_clear()
+    folders = find_folders(name)
     connectors = {connector.name: connector for connector in proxy.connectors}
     checked = [connector for connector in connectors.values() if name in ("", connector.name)]
-    if not folders and not checked:
+    misnamed = [fault for folder in proxy.settings.connector_folders for fault in check_names(Path(folder), name)]
+    yield from misnamed
+    if not folders and not checked and not misnamed:
         places = ", ".join(place for place in sys.path if place)
         yield f"There is no connector_{name} in any of: {places}{suggest_name(name, connectors)}"
-    for folder in map(Path, proxy.settings.connector_folders):
-        yield from check_names(folder, name)
-    yield from check_folders(folders)
+    faults: dict[str, list[str]] = {connector.package: [] for connector in checked}
+    for folder in folders:
+        faults.setdefault(folder.name, []).extend(check_folder(folder))
     for connector in checked:
-        yield from check_connector(connector, with_failures=with_failures)
+        own_faults = faults[connector.package]
+        own_faults += check_connector(connector, with_failures=with_failures)
+        if not own_faults and not offers_anything(connector):
+            words = f"offers nothing; write a class with {SIGNATURE} in its folder commands"
+            own_faults.append(f"{connector.package}: {words}")
+    for lines in faults.values():
+        yield from lines
+
+
+def offers_anything(connector: Connector) -> bool:
+    """Return whether a connector has entries, or would have if its import had ended well."""
+    return any(connector.entries.values()) or bool(connector.failures) or connector.import_timed_out
+
+
+def find_folders(name: str) -> list[Path]:
+    """Return the folders of a connector, or of all, that have Python files, in the order of discovery."""
+    folders: list[Path] = []
+    for place in sys.path:
+        for folder in sorted(Path(place).glob(f"connector_{glob.escape(name) or '*'}")):
+            if list_sources(folder) and folder.resolve() not in folders:
+                folders.append(folder.resolve())
+    return folders
 
 
 def check_names(folder: Path, name: str) -> Iterator[str]:
-    """Yield the connectors of a folder whose names do not begin with connector_."""
-    for kind in KINDS:
-        for subpackage in sorted(folder.glob(f"*/{kind}")):
-            package = subpackage.parent
-            if (
-                not package.name.startswith("connector_")
-                and name in ("", package.name)
-                and any(subpackage.glob("*.py"))
-            ):
-                yield f"{package}: is not found under this name; rename it to connector_{package.name}"
+    """Yield what is meant as a connector, and is not a folder whose name begins with connector_."""
+    places = {
+        subpackage.parent for kind in KINDS for subpackage in folder.glob(f"*/{kind}") if any(subpackage.glob("*.py"))
+    }
+    for package in sorted(places):
+        new_name = re.sub("^connectors?[_-]?", "", package.name, flags=re.IGNORECASE).replace("-", "_")
+        if not package.name.startswith("connector_") and name in ("", package.name, new_name):
+            yield f"{package}: is not found under this name; rename it to connector_{new_name}"
+    for file in sorted(folder.glob(f"connector_{glob.escape(name) or '*'}.py")):
+        if not file.with_suffix("").is_dir():
+            target = file.with_suffix("") / "commands" / file.name
+            yield f"{file}: is a file, and a connector is a folder; move it to {target}"
 
 
-def check_folders(folders: Iterable[Path]) -> Iterator[str]:
+def check_folder(folder: Path) -> Iterator[str]:
+    subpackages = [folder / kind for kind in KINDS if (folder / kind).is_dir()]
+    for package in [folder, *subpackages]:
+        file = package / "__init__.py"
+        if not file.is_file():
+            yield f"{file}: is missing, so the folder is not a package; create it as an empty file"
+    if not subpackages:
+        yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
+
+
+def find_hidden(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield the connectors that others of the same name replace, which may be intended."""
     first: dict[str, Path] = {}
     for folder in folders:
-        subpackages = [folder / kind for kind in KINDS if (folder / kind).is_dir()]
-        for package in [folder, *subpackages]:
-            file = package / "__init__.py"
-            if not file.is_file():
-                yield f"{file}: is missing, so the folder is not a package; create it as an empty file"
-        if not subpackages:
-            yield f"{folder}: has none of the folders {', '.join(KINDS)}, so nothing in it is listed"
         other = first.setdefault(folder.name, folder)
         if other is not folder and (folder / "__init__.py").is_file():
             yield f"{folder}: is hidden by {other}, which is found first; rename one of them, unless this is intended"
 
 
 def check_connector(connector: Connector, *, with_failures: bool = True) -> Iterator[str]:
-    if not connector.wait_for_import(LIST_SECONDS):
-        yield f"{connector.package}: is still being imported, after {LIST_SECONDS} s"
+    if not connector.wait_for_import(0 if connector.import_timed_out else LIST_SECONDS):
+        connector.import_timed_out = True
+        if with_failures:
+            yield f"{connector.package}: is still being imported; look at what its modules do when they are imported"
         return
     if with_failures:
         for module, reason in connector.failures.items():
             yield f"{locate_failure(connector, module)}: {module} cannot be imported: {' '.join(reason.split())}"
+    package = sys.modules.get(connector.package)
+    folders = [Path(place) for place in getattr(package, "__path__", ())]
     for kind, modules in connector.modules.items():
         first: dict[str, type] = {}
         for name in modules:
-            if name not in connector.failures:
-                yield from check_module(sys.modules[name], kind, first)
-    package = sys.modules.get(connector.package)
-    for place in getattr(package, "__path__", ()):
-        yield from check_other_files(Path(place))
-
-
-# --- modules and classes ------------------------------------------------------------------------------------------
-
-
-def check_module(module: ModuleType, kind: str, first: dict[str, type]) -> Iterator[str]:
-    """Yield what is wrong with a module; `first` maps names to the classes that are listed."""
-    file = Path(module.__file__ or "")
-    for cls in find_classes(module):
-        yield from check_class(cls, kind, first, file)
-    for value in list(vars(module).values()):
-        if isinstance(value, type) and value.__module__ == module.__name__ and value.__name__.startswith("_"):
-            is_used: bool = bool(value.__subclasses__()) or inspect.isabstract(value)
-            if callable(getattr(value, KINDS[kind], None)) and not is_used:
-                words = "is not listed, because its name begins with _; rename it"
-                yield f"{find_line(value, value.__name__, file)}: {value.__name__} {words}"
-    lines: dict[str, int] = {}
-    for node in parse_file(file).body:
-        if isinstance(node, ast.ClassDef):
-            if node.name in lines:
-                yield f"{file}:{lines[node.name]}: {node.name} is defined again in line {node.lineno}; rename one"
-            lines[node.name] = node.lineno
-        elif KINDS[kind] in defined_names(node):
-            yield f"{file}:{node.lineno}: {KINDS[kind]} must be a method of a class; write the class around it"
-
-
-def parse_file(file: Path) -> ast.Module:
-    """Return the syntax tree of a file; an empty tree if the file cannot be read or parsed."""
-    try:
-        return ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ast.Module([], [])
-
-
-def check_other_files(folder: Path) -> Iterator[str]:
-    """Yield the commands in files that the proxy does not import: they are not directly in one of the three folders."""
-    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    for file in sorted(folder.rglob("*.py")):
-        place = file.relative_to(folder)
-        is_listed = len(place.parts) == 2 and place.parts[0] in KINDS
-        if is_listed or str(file) in imported or "tests" in place.parts or file.name.startswith("test_"):
-            continue
-        for node in parse_file(file).body:
-            methods = [getattr(item, "name", "") for item in getattr(node, "body", ())]
-            if isinstance(node, ast.ClassDef) and "execute" in methods:
-                words = f"is not listed, because the file is not in {folder / 'commands'}; move it there"
-                yield f"{file}:{node.lineno}: {node.name} {words}"
-
-
-def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Iterator[str]:
-    """Yield what is wrong with a class; `first` maps names to the classes that are listed."""
-    name = cls.__name__
-    method = KINDS[kind]
-    if callable(getattr(cls, method, None)):
-        used = first.setdefault(name, cls)
-        if used is not cls:
-            place = find_line(used, name, file)
-            yield f"{find_line(cls, name, file)}: {name} is left out, because {place} has the same name; rename one"
-        yield from check_constructor(cls, file)
-        if method == "execute":
-            yield from check_execute(cls, file)
-        errors = getattr(cls, "errors", None)
-        if not isinstance(errors, (Mapping, type(None))):
-            words = 'must map error codes to what to do: errors = {"NoAnswer": "try again"}'
-            yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
-    elif kind == "commands" and callable(getattr(cls, "run", None)):
-        line = find_line(cls, "run", file)
-        yield f"{line}: {name} has run, but the proxy calls {SIGNATURE}; rename it"
-    elif not issubclass(cls, (dict, tuple)):  # a TypedDict or a NamedTuple is not meant to be listed
-        words = f"has no {method}, so it is not listed; add {method}, or begin the name with _"
-        yield f"{find_line(cls, name, file)}: {name} {words}"
-
-
-def check_execute(cls: type, file: Path) -> Iterator[str]:
-    """Yield what is wrong with the parameters of `execute`: the proxy passes config and task_data, in this order."""
-    function = inspect.getattr_static(cls, "execute")
-    is_bound = isinstance(function, (staticmethod, classmethod))
-    with suppress(ValueError, TypeError):  # it has no signature
-        signature = inspect.signature(cls.execute)  # type: ignore[attr-defined]
-        names = list(signature.parameters)[0 if is_bound else 1 :]
-        if names[:2] == ["task_data", "config"]:
-            place = find_line(cls, "execute", file)
-            yield f"{place}: execute of {cls.__name__} has its parameters swapped; write {SIGNATURE}"
-            return
-        try:
-            signature.bind(*([None] * (2 if is_bound else 3)))
-        except TypeError:
-            place = find_line(cls, "execute", file)
-            yield f"{place}: execute of {cls.__name__} cannot be called with two arguments; write {SIGNATURE}"
-
-
-def check_constructor(cls: type, file: Path) -> Iterator[str]:
-    constructor = getattr(cls, "__init__", None)
-    if inspect.isfunction(constructor):
-        names = list(inspect.signature(constructor).parameters)
-        if not names or (names[0] not in ("self", "args") and "self" not in names[0]):
-            words = f"must begin with self, not with {names[0]}" if names else "needs the parameter self"
-            yield f"{find_line(cls, '__init__', file)}: __init__ of {cls.__name__} {words}"
-    for parameter in constructor_parameters(cls):
-        name = parameter.name
-        reasons = unresolved_reasons(parameter.annotation, cls)
-        faults = [f"the annotation of {name} cannot be resolved: {reason}" for reason in reasons]
-        if name.startswith("spiff__"):
-            faults.append(f"{name} never arrives, because names with spiff__ in front are SpiffArena's own; rename it")
-        if isinstance(parameter.default, (list, dict, set)):
-            faults.append(f"all calls share the default of {name}; write None, and create the value in execute")
-        for fault in faults:
-            yield f"{find_line(cls, name, file)}: {fault}"
-
-
-def unresolved_reasons(annotation: Any, cls: type) -> list[str]:
-    try:
-        members = list(resolve_union(annotation, cls))
-    except Exception as error:
-        return [f"{type(error).__name__}: {exception_text(error)}"]
-    return [f"{one.reason}; it is needed at run time" for one in members if isinstance(one, Unresolved)]
+            if name not in connector.failures and name in sys.modules:
+                yield from check_module(sys.modules[name], kind, first, folders)
+    for folder in folders:
+        yield from check_other_files(folder)
 
 
 def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
@@ -258,28 +164,16 @@ def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
         yield f"{place}: {error.error_code}: {error.message}"
 
 
-def find_line(cls: type, name: str, file: Path) -> str:
-    """Return the file and line at which a class or one of its base classes defines a name; else `file`."""
-    for base in cls.__mro__:
-        with suppress(OSError, TypeError, SyntaxError):  # there is no source
-            lines, start = inspect.getsourcelines(base)
-            for node in ast.walk(ast.parse(textwrap.dedent("".join(lines)))):  # the class may be inside an `if`
-                if name in defined_names(node):
-                    return f"{inspect.getsourcefile(base)}:{start + node.lineno - 1}"  # type: ignore[attr-defined]
-    return str(file)
-
-
-def defined_names(node: ast.AST) -> list[Any]:
-    """Return the name of a class, a function, a parameter or a field."""
-    targets = [getattr(node, "target", None), *getattr(node, "targets", ())]
-    return [getattr(node, "name", None), getattr(node, "arg", None), *(getattr(one, "id", None) for one in targets)]
-
-
 def locate_failure(connector: Connector, module: str) -> str:
     """Return the file and line at which an import failed: the last of them in the connector's own files."""
     failure = connector.tracebacks[module]
     if getattr(failure, "lineno", None):  # a SyntaxError
         return f"{failure.filename}:{failure.lineno}"
     own_frames = [frame for frame in failure.stack if connector.package in Path(frame.filename).parts]
-    last = (own_frames or failure.stack)[-1]
-    return f"{last.filename}:{last.lineno}"
+    if own_frames:
+        return f"{own_frames[-1].filename}:{own_frames[-1].lineno}"
+    with suppress(ImportError, AttributeError, ValueError):
+        spec = find_spec(module)
+        if spec and spec.origin:  # the file itself cannot be read
+            return spec.origin
+    return f"{failure.stack[-1].filename}:{failure.stack[-1].lineno}"

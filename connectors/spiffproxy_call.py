@@ -73,6 +73,7 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
     One line ending at the end of a file is removed. Raises `SettingError`.
     """
     parameters: dict[str, Any] = {}
+    reads_stdin = False
     for word in words:
         match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
         if not match:
@@ -82,7 +83,11 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
             raise SettingError(f"The parameter {name} is given twice.")
         is_json = sign == ":="
         if text.startswith("@") or (is_json and text == "-"):
-            text = read_file(name, text.lstrip("@"))
+            path = text.removeprefix("@")
+            if path == "-" and reads_stdin:
+                raise SettingError(f"{name}: stdin can be read for one parameter. Write the other one to a file.")
+            reads_stdin = reads_stdin or path == "-"
+            text = read_file(name, path)
         parameters[name] = parse_value(name, text) if is_json else text
     return parameters
 
@@ -90,7 +95,7 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
 def read_file(name: str, path: str) -> str:
     """Return the content of a file, or of stdin if the path is `-`."""
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = read_stdin() if path == "-" else Path(path).read_bytes()
         text = data.decode()
     except OSError as error:
         advice = f"""For a string that begins with @, write {name}:='"@..."'."""
@@ -98,6 +103,12 @@ def read_file(name: str, path: str) -> str:
     except UnicodeDecodeError:
         raise SettingError(f"{name}: {path!r} is not UTF-8. Encode its bytes as base64.") from None
     return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+
+
+def read_stdin() -> bytes:
+    if sys.stdin is None:  # Python was started without one
+        raise OSError("stdin is closed")
+    return sys.stdin.buffer.read()
 
 
 def parse_value(name: str, text: str) -> Any:

@@ -64,10 +64,11 @@ Options, which override the environment (CONNECTOR_PROXY_HOST and so on):
   --keyfile FILE        serve: the key of the certificate, if it is in another file
   --log-format FORMAT   serve: text, or json for one object a line; text unless set
   --verbose             list: with descriptions, schemas and errors
-  --json                list: as JSON, as GET /v1/status returns it
+  --json                list: as JSON, as GET /v1/status returns it, with the faults that check finds
   --call WORD ...       check: also call a command: --call CONNECTOR/COMMAND name=TEXT
   --help, --version
 """
+MIN_WIDTH = 40  # of lines; a narrower terminal breaks them itself
 # the options that only one subcommand has
 OWNERS = dict.fromkeys(OPTIONS[2:], "serve") | {"--verbose": "list", "--json": "list", "--call": "check"}
 # the arguments of the subcommands, and the least and the greatest number of them
@@ -86,23 +87,27 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
 
     Raises `SettingError` for a wrong argument, or `ProxyError`.
     """
-    subcommand, *words = arguments.words or ["serve"]
+    words = arguments.words
+    if arguments.call:  # its parameters may stand after another option, and other words after its parameters
+        words = [word for word in arguments.words + arguments.call[1:] if "=" not in word]
+        arguments.call[1:] = [word for word in arguments.call[1:] + arguments.words if "=" in word]
+    subcommand, *words = words or ["serve"]
     if arguments.help and not (subcommand == "call" and words):
         print(HELP, end="", file=out)
         return 0
     check_arguments(arguments, subcommand, words)
     if subcommand == "new":  # it creates the folder of --connectors
-        return import_part("spiffproxy_new").print_new(words[0], arguments.CONNECTOR_PROXY_CONNECTORS, out)
+        return import_part("spiffproxy_new").print_new(words[0], environ.get("CONNECTOR_PROXY_CONNECTORS"), out)
     proxy = Proxy(environ)
     start_log(proxy.settings.log_format)
     spiffproxy.logger.disabled = subcommand in ("list", "check")  # they print what is wrong themselves
     if subcommand == "pack":
         return import_part("spiffproxy_pack").print_pack(proxy, words[0], out)
+    name = words[0].removeprefix("connector_") if words else ""
     if subcommand == "check":
-        name = words[0] if words else ""
         return import_part("spiffproxy_author").print_check(proxy, name, arguments.call, out)
     if subcommand == "list":
-        return print_list(proxy, words[0] if words else "", arguments, out)
+        return print_list(proxy, name, arguments, out)
     if arguments.help:
         _, entry = proxy.connectors.find_entry("commands", words[0])
         print(*explain_entry(entry), sep="\n", file=out)
@@ -139,12 +144,14 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
             404, "not_found", f"No connector {name!r} here; {list_available(names)}{suggest_name(name, names)}"
         )
     connectors = [connector for connector in state["connectors"] if name in ("", connector["name"])]
+    upstreams = [] if name else state["upstreams"]
     faults: list[str] = []
     with suppress(ProxyError):  # there is no such part
         faults += import_part("spiffproxy_author").find_faults(proxy, name, with_failures=False)
-    is_ok = all(one["ok"] for one in [*connectors, *state["upstreams"]]) and not faults
+    is_ok = all(one["ok"] for one in [*connectors, *upstreams]) and not faults
     if arguments.json:
-        print(json.dumps({**state, "ok": is_ok, "connectors": connectors}, indent=2), file=out)
+        state = {**state, "ok": is_ok, "connectors": connectors, "upstreams": upstreams}
+        print(json.dumps({**state, "faults": faults} if faults else state, indent=2), file=out)
         return 0 if is_ok else 1
     entries: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for connector in proxy.connectors:
@@ -156,11 +163,11 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
     sections = {
         "Commands (* required)": explain(entries["commands"]),
         "Authentications": explain(entries["auths"]),
-        "Upstreams": [f"  {describe_upstream(upstream)}" for upstream in state["upstreams"] if not name],
+        "Upstreams": [f"  {describe_upstream(upstream)}" for upstream in upstreams],
         "Missing": [f"  {text}" for connector in connectors for text in connector["missing"]],
         "Broken": [f"  {text}" for text in [*failures, *faults]],
     }
-    width = shutil.get_terminal_size().columns if out.isatty() else sys.maxsize
+    width = max(shutil.get_terminal_size().columns, MIN_WIDTH) if out.isatty() else sys.maxsize
     for title, lines in sections.items():
         if lines:
             print(title, *(fit(line, width) for line in lines), "", sep="\n", file=out)

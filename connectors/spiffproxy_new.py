@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import os
 import re
+import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,10 +71,13 @@ def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
     if folders and os.pathsep in folders:
         raise SettingError("new writes into one folder; give --connectors once")
     folder = Path(folders or "my")
+    if folder.name.startswith("connector_"):
+        raise SettingError(f"--connectors is {folder}, a connector; give the folder that it is in, {folder.parent}")
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", command).lower()
     if keyword.iskeyword(module):
         module += "_"
     package = folder / f"connector_{connector}"
+    refuse_to_hide(package)
     names = {"package": package.name, "module": module, "command": command}
     test = folder / f"test_{connector}_{module}.py"
     write(
@@ -80,9 +85,10 @@ def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
         [package / "__init__.py", package / "commands" / "__init__.py"],
     )
     print(f"Written: {package / 'commands' / module}.py and {test}. Go on with:", file=out)
-    print(f"  python3 -m unittest discover {folder}", file=out)
-    print(f"  python3 spiffproxy.py call {command_id} name=Jane --connectors {folder}", file=out)
-    print(f"  python3 spiffproxy.py --connectors {folder}", file=out)
+    quoted = shlex.quote(str(folder))
+    print(f"  python3 -m unittest discover {quoted}", file=out)
+    print(f"  python3 spiffproxy.py call {command_id} name=Jane --connectors {quoted}", file=out)
+    print(f"  python3 spiffproxy.py --connectors {quoted}", file=out)
     return 0
 
 
@@ -93,6 +99,16 @@ def check_names(command_id: str, connector: str, command: str) -> None:
         raise SettingError(f"{command_id!r} needs a connector in lower-case letters, digits and _, such as {example}")
     if not re.fullmatch("[A-Z][A-Za-z0-9]*", command) or keyword.iskeyword(command):
         raise SettingError(f"{command_id!r} needs a command that begins with a capital letter: {connector}/Greet")
+    if command in ("Any", "NameMissing"):
+        raise SettingError(f"{command_id!r}: what new writes uses the name {command}. Choose another name.")
+
+
+def refuse_to_hide(package: Path) -> None:
+    """Raise SettingError if a connector that is installed or bundled has the name: it would not be found any more."""
+    spec = find_spec(package.name)
+    for place in spec.submodule_search_locations or () if spec else ():
+        if Path(place).resolve() != package.resolve():
+            raise SettingError(f"{package} would hide {place}. Choose another name for the connector.")
 
 
 def write(files: dict[Path, str], empty: list[Path]) -> None:

@@ -113,26 +113,36 @@ def describe_operation(described: dict[str, Any], *, is_closed: bool) -> dict[st
         "tags": [connector],
         "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
         "responses": {
-            "200": describe_result("The command has run.", described.get("errors", NO_ERRORS)),
+            "200": describe_result("The command has run.", read_field(described, "errors", dict)),
             "202": describe_response("The command will send its result to spiff__callback_url.", {}),
             **{status: {"$ref": f"#/components/responses/{name}"} for status, (name, _) in REFUSALS.items()},
             "401": {"$ref": "#/components/responses/Unauthorized"},
             "default": describe_result("The command has run. A version 1 command chooses its own status."),
         },
     }
-    if "description" in described:
-        operation["summary"] = described["description"].partition("\n\n")[0].replace("\n", " ")
-        operation["description"] = described["description"]
+    description = read_field(described, "description", str)
+    if description:
+        operation["summary"] = description.partition("\n\n")[0].replace("\n", " ")
+        operation["description"] = description
     if described.get("deprecated"):
         operation["deprecated"] = True
     return operation
 
 
+def read_field(described: dict[str, Any], name: str, kind: type) -> Any:
+    """Return a field that is not of the protocol; an empty one if an upstream has something else under its name."""
+    value = described.get(name)
+    return value if isinstance(value, kind) else kind()
+
+
 def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for parameter in described.get("parameters", ()):
-        schema = make_ids_unique(parameter.get("schema", {}), f"{described['id']}/{parameter['id']}")
-        schema.update({name: parameter[name] for name in ("description", "default") if name in parameter})
+        schema = make_ids_unique(read_field(parameter, "schema", dict), f"{described['id']}/{parameter['id']}")
+        if read_field(parameter, "description", str):
+            schema["description"] = parameter["description"]
+        if "default" in parameter:
+            schema["default"] = parameter["default"]
         if parameter.get("secret"):
             schema.update({"format": "password", "writeOnly": True})
         properties[parameter["id"]] = schema
@@ -160,7 +170,7 @@ def make_ids_unique(schema: Any, place: str) -> Any:
 
 def describe_result(description: str, errors: Mapping[str, str] = NO_ERRORS) -> dict[str, Any]:
     """Return a response that is a version 2 envelope, or whatever a version 1 command returns with the same status."""
-    codes: list[dict[str, Any]] = [{"title": code, "description": text} for code, text in errors.items()]
+    codes: list[dict[str, Any]] = [{"title": code, "description": str(text)} for code, text in errors.items()]
     for described in codes:
         if "<" not in described["title"]:  # HttpError<status> stands for many codes
             described["const"] = described["title"]

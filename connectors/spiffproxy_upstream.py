@@ -138,8 +138,11 @@ def check_entry(entry: Any, others: Entries) -> str:
         raise ValueError("it has no id such as connector/Command")
     if entry_id in others:
         raise ValueError(f"the id {entry_id} occurs twice")
-    if not isinstance(entry.get("parameters", []), list):
+    parameters = entry.get("parameters", [])
+    if not isinstance(parameters, list):
         raise ValueError(f"the parameters of {entry_id} are not a list")
+    if not all(isinstance(parameter, dict) and isinstance(parameter.get("id"), str) for parameter in parameters):
+        raise ValueError(f"a parameter of {entry_id} is not an object with an id")
     return entry_id
 
 

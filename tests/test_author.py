@@ -1,6 +1,5 @@
 """`check`, `list --verbose` and `call --help`: what the command line tells the author of a connector."""
 
-import linecache
 import re
 import shutil
 import subprocess
@@ -37,6 +36,70 @@ class C(_Shared): pass
 """,
         [],
     ),
+    "helpers of the commands": (
+        f"""
+import dataclasses, json
+class _Meta(type): pass
+class Meta(type): pass
+class Base: pass
+class _Cursor:
+    def execute(self, sql): pass
+class Encoder(json.JSONEncoder): pass
+@dataclasses.dataclass
+class Address:
+    street: str
+class City: pass
+def execute(sql): _Cursor().execute(json.dumps(sql, cls=Encoder))
+class C(Base, metaclass=_Meta):
+    def __init__(self, a: Address, b: "list[City]"): pass
+{EXECUTE}
+class D(metaclass=Meta):
+{EXECUTE}
+""",
+        [],
+    ),
+    "a constructor with another word for self": (
+        f"class C:\n    def __init__(this, a):\n        this.a = a\n{EXECUTE}class D:\n    def __init__(_, a): pass\n{EXECUTE}",
+        [],
+    ),
+    "a constructor that is generated": (
+        f"class C:\n    exec('def __init__(obj, a): object.__setattr__(obj, \"a\", a)')\n{EXECUTE}",
+        [],
+    ),
+    "decorated": (
+        f"def all(f):\n    return lambda *a, **k: f(*a, **k)\nclass C:\n    @all\n    def __init__(self, a): pass\n{EXECUTE}",
+        [],
+    ),
+    "execute of a metaclass": (
+        "class Meta(type):\n    def __getattr__(cls, name):\n        if name == 'execute': return print\n        raise AttributeError(name)\nclass C(metaclass=Meta): pass\n",
+        [],
+    ),
+    "execute is an object": (
+        "class _Run:\n    def __call__(self, config, task_data): pass\nclass C:\n    execute = _Run()\n",
+        [],
+    ),
+    "a default of each object": (  # as pydantic has them
+        f"import inspect\nclass C:\n    def __init__(self, **_): pass\n    __signature__ = inspect.Signature([inspect.Parameter('a', inspect.Parameter.KEYWORD_ONLY, default=[])])\n{EXECUTE}",
+        [],
+    ),
+    "errors by a descriptor": (f"class C:\n    @property\n    def errors(self): return {{}}\n{EXECUTE}", []),
+    "fields that are set later": (
+        f"from typing import ClassVar\nclass C:\n    a: int\n    b: ClassVar[str]\n    c: str = ''\n    _d: str\n    def set(self): self.a = 1\n{EXECUTE}",
+        [],
+    ),
+    "fields without a dataclass": (
+        f"class C:\n    a: str\n    b: str\n{EXECUTE}",
+        [(2, "a is not a parameter of C; write @dataclass above the class$")],
+    ),
+    "abstract": (
+        f"import abc\nclass C(abc.ABC):\n    @abc.abstractmethod\n    def a(self): pass\n{EXECUTE}",
+        [(2, "C is not listed, because it does not define a; add that$")],
+    ),
+    "unused beside a command": (
+        f'{GOOD}class Greet:\n    """Greet a person."""\n    def copy(self): return Greet()\n',
+        [(4, "Greet has no execute, so it is not listed")],
+    ),
+    "null byte": ("a = '\0'\n", [(None, ".*things cannot be imported: .*null byte")]),
     "no execute": (
         "\n\n@staticmethod\nclass C:\n    '''C'''\n    pass\nC = C.__func__\n",
         [(4, "C has no execute, so it is not listed; add execute, or begin the name with _")],
@@ -183,13 +246,6 @@ def test_a_folder_of_another_name(check, tmp_path):
     assert check("mine", "--connectors", tmp_path) == (1, [line])
 
 
-def test_a_source_is_read_where_something_is_wrong(check, write_connector, tmp_path):
-    """Python parses a whole module for the line of one class: minutes, where it has 1,000."""
-    name = write_connector(f"class C:\n    def __init__(self, a: str): pass\n{EXECUTE}")
-    assert check(name, "--connectors", tmp_path) == (0, [])
-    assert not [path for path in linecache.cache if path.startswith(str(tmp_path))]
-
-
 def test_a_class_without_a_source(check, write_connector, tmp_path):
     """Is told by its file."""
     name = write_connector("C = type('C', (), {'__module__': __name__})")
@@ -226,9 +282,10 @@ def test_an_authentication_without_its_method(check, write_connector, tmp_path):
     assert check(name, "--connectors", tmp_path) == (1, [line + "add app_description, or begin the name with _"])
 
 
-def test_a_connector_that_is_not_there(check, tmp_path):
-    status, (line,) = check("nobody", "--connectors", tmp_path)
-    assert (status, re.match(f"There is no connector_nobody in any of: {tmp_path}, ", line) is not None) == (1, True)
+@pytest.mark.parametrize("name", ["nobody", "**nobody", "[", "../nobody"])
+def test_a_connector_that_is_not_there(check, tmp_path, name):
+    status, (line,) = check(name, "--connectors", tmp_path)
+    assert (status, line.startswith(f"There is no connector_{name} in any of: {tmp_path}, ")) == (1, True)
 
 
 def test_what_a_connector_lacks(check, write_connector, tmp_path):
@@ -263,11 +320,59 @@ def test_a_connector_that_offers_nothing(check, write_connector, tmp_path):
     assert check(name, "--connectors", tmp_path) == (1, [f"connector_{name}: {words}"])
 
 
-def test_a_folder_without_the_prefix(check, tmp_path):
-    (tmp_path / "demo" / "commands").mkdir(parents=True)
-    (tmp_path / "demo" / "commands" / "hello.py").write_text(GOOD)
-    line = f"{tmp_path}/demo: is not found under this name; rename it to connector_demo"
-    assert check("--connectors", tmp_path) == (1, [line])
+def test_each_that_offers_nothing_is_named(check, write_connector, tmp_path):
+    """Even if the name of one is in the fault of another."""
+    empty = write_connector("")
+    shutil.copytree(tmp_path / f"connector_{empty}", tmp_path / f"connector_{empty}0")
+    (tmp_path / f"connector_{empty}0" / "commands" / "things.py").write_text("class C: pass\n")
+    status, lines = check("--connectors", tmp_path)
+    assert (status, len(lines)) == (1, 2)
+    assert lines[0].startswith(f"connector_{empty}: offers nothing; ")
+
+
+@pytest.mark.parametrize("name", ["demo", "Connector_demo", "connectors-demo"])
+def test_a_folder_of_a_name_that_is_not_found(check, tmp_path, name):
+    (tmp_path / name / "commands").mkdir(parents=True)
+    (tmp_path / name / "commands" / "hello.py").write_text(GOOD)
+    line = f"{tmp_path}/{name}: is not found under this name; rename it to connector_demo"
+    for arguments in [], ["demo"]:
+        assert check(*arguments, "--connectors", tmp_path) == (1, [line])
+
+
+def test_a_file_that_is_meant_as_a_connector(check, tmp_path):
+    (tmp_path / "connector_demo.py").write_text(GOOD)
+    target = tmp_path / "connector_demo" / "commands" / "connector_demo.py"
+    line = f"{tmp_path}/connector_demo.py: is a file, and a connector is a folder; move it to {target}"
+    for arguments in [], ["demo"], ["connector_demo"]:
+        assert check(*arguments, "--connectors", tmp_path) == (1, [line])
+
+
+def test_an_environment_in_a_connector_is_not_looked_at(check, write_connector, tmp_path):
+    """Its thousands of files are not the connector's."""
+    name = write_connector(GOOD)
+    packages = tmp_path / f"connector_{name}" / "venv" / "lib" / "python3.11" / "site-packages" / "engine"
+    packages.mkdir(parents=True)
+    (packages / "core.py").write_text(GOOD.replace("C", "Engine"))
+    assert check(name, "--connectors", tmp_path) == (0, [])
+
+
+def test_a_helper_that_is_imported_late(check, write_connector, tmp_path):
+    source = GOOD.replace("return", "from ..database import Database; return")
+    name = write_connector(source)
+    (tmp_path / f"connector_{name}" / "database.py").write_text("class Database:\n    def execute(self, sql): pass\n")
+    assert check(name, "--connectors", tmp_path) == (0, [])
+
+
+def test_a_command_in_an_init(check, write_connector, tmp_path):
+    """Unless other commands inherit from it."""
+    name = write_connector(
+        "from . import Base\nclass C(Base): pass\n", commands__in____init__=GOOD.replace("C", "Base")
+    )
+    assert check(name, "--connectors", tmp_path) == (0, [])
+    name = write_connector("", commands__in____init__=GOOD)
+    folder = tmp_path / f"connector_{name}" / "commands"
+    words = f"C is not listed, because it is in an __init__.py; move it to a file in {folder}"
+    assert check(name, "--connectors", tmp_path) == (1, [f"{folder}/__init__.py:1: {words}"])
 
 
 def test_no_traceback_stands_in_front(write_connector, tmp_path):

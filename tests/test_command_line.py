@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def test_call_sees_an_inner_status(example_server):
 
 def test_list_does_not_wait_for_a_connector_that_hangs(tmp_path, imports, capsys, monkeypatch):
     (tmp_path / "connector_hanging" / "commands").mkdir(parents=True)
+    (tmp_path / "connector_hanging" / "commands" / "__init__.py").touch()
     source = "import connector_gate3\nconnector_gate3.opened.wait(30)\n"
     (tmp_path / "connector_hanging" / "__init__.py").write_text(source)
     gate = types.ModuleType("connector_gate3")
@@ -151,7 +153,7 @@ def test_list_does_not_wait_for_a_connector_that_hangs(tmp_path, imports, capsys
     assert main(["list", "--connectors", str(tmp_path)]) == 1
     gate.opened.set()
     out, _ = capsys.readouterr()
-    assert "Broken\n  connector_hanging: still being imported\n" in out
+    assert "Broken\n  connector_hanging: still being imported\n\n" in out
     assert "http/GetRequest(" in out
 
 
@@ -173,6 +175,7 @@ def test_call_sees_the_error_in_a_version_1_result():
         (["call", "example/Echo", "value:=NaN"], "The value of value is not valid JSON"),
         (["call", "example/Echo", "value:=" + "[" * 100_000], "The value of value is not valid JSON"),
         (["call", "example/Echo", "value=1", "value:=1"], "The parameter value is given twice"),
+        (["call", "example/Echo", "value=@@/nowhere"], "value: .*'@/nowhere'"),
         (["call", "example/Echo", "value=@/nowhere"], """value: .*nowhere.* begins with @, write value:='"@"""),
         (["call", "example/Echo", "value=@" + sys.executable], "value: .* is not UTF-8. Encode its bytes as base64"),
         (["call"], "call is given 0 arguments; write: python3 spiffproxy.py call CONNECTOR/COMMAND"),
@@ -217,6 +220,13 @@ def test_a_copy_of_the_module_alone_has_no_connectors(tmp_path):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("options", ["list --json", "list --verbose", "list --help", "list http", "--help"])
+def test_a_copy_of_the_module_alone_refuses_what_it_cannot_do(tmp_path, options):
+    ended = run_proxy(*options.split(), module=shutil.copy(MODULE, tmp_path), cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "This needs connectors/spiffproxy_command_line.py, which is missing" in ended.stderr
+
+
 def test_version_and_help():
     assert run_proxy("--version").stdout == f"{__version__}\n"
     for arguments in ["--help"], ["serve", "--help"], ["list", "-h"], ["call", "-h"]:
@@ -232,6 +242,35 @@ def test_options_stand_anywhere(order):
     ended = run_proxy(*order.replace("FLAGS", " ".join(EXAMPLES)).split())
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["command_response"]["body"]["value"] == "5"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check half FLAGS --call half/Good a=b",
+        "check --call half/Good a=b half FLAGS",
+        "--call half/Good FLAGS a=b check half",
+        "check --call half/Good FLAGS a=b half",
+    ],
+)
+def test_what_check_calls_may_stand_anywhere(arguments):
+    """Its parameters have a `=`, which no connector has."""
+    ended = run_proxy(*arguments.replace("FLAGS", " ".join(EXAMPLES)).split())
+    assert "half/Good: unknown: a. It accepts no parameters" in ended.stdout
+    assert "1 command checked" in ended.stdout
+
+
+def test_call_reads_stdin_once():
+    ended = run_proxy("call", "example/Echo", *EXAMPLES, "a=@-", "b:=-")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "b: stdin can be read for one parameter. Write the other one to a file." in ended.stderr
+
+
+def test_call_without_a_stdin():
+    command = [sys.executable, str(MODULE), "call", "example/Echo", *EXAMPLES, "value=@-"]
+    ended = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("spiffproxy: value: stdin is closed.")
 
 
 def test_call_reads_parameters_from_files_and_from_stdin(tmp_path):
@@ -257,6 +296,29 @@ def test_list_of_one_connector():
     assert ended.stderr.endswith("; did you mean half?\n")
 
 
+def test_list_of_one_connector_is_not_broken_by_an_upstream():
+    for arguments in ["list", "connector_http"], ["list", "http", "--json"]:
+        ended = run_proxy(*arguments, CONNECTOR_PROXY_UPSTREAMS="http://127.0.0.1:1")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "127.0.0.1:1" not in ended.stdout
+    ended = run_proxy("list", CONNECTOR_PROXY_UPSTREAMS="http://127.0.0.1:1")
+    assert (ended.returncode, "\nUpstreams\n  http://127.0.0.1:1: No connection to " in ended.stdout) == (1, True)
+
+
+def test_list_of_what_replaces_a_bundled_connector(tmp_path):
+    """Is not broken: replacing is documented; `check` names it, because it may be an accident."""
+    shutil.copytree(MODULE.parent / "connectors" / "connector_smtp", tmp_path / "connector_smtp")
+    ended = run_proxy("list", "smtp", "--connectors", str(tmp_path))
+    assert (ended.returncode, "Broken" in ended.stdout) == (0, False)
+    assert "is hidden by" in run_proxy("check", "smtp", "--connectors", str(tmp_path)).stdout
+
+
+def test_list_names_a_connector_that_offers_nothing(write_connector, tmp_path):
+    name = write_connector("")
+    ended = run_proxy("list", "--connectors", str(tmp_path))
+    assert (ended.returncode, f"Broken\n  connector_{name}: offers nothing; " in ended.stdout) == (1, True)
+
+
 def test_list_as_json():
     """As `/v1/status` returns it."""
     ended = run_proxy("list", "http", "--json")
@@ -271,23 +333,26 @@ def test_list_finds_what_check_finds(write_connector, tmp_path):
     for arguments in ["list"], ["list", name], ["list", "--json"]:
         ended = run_proxy(*arguments, "--connectors", str(tmp_path))
         assert ended.returncode == 1
+    (fault,) = json.loads(ended.stdout)["faults"]
+    assert "things.py:2: C has run" in fault
     ended = run_proxy("list", name, "--connectors", str(tmp_path))
     assert re.search(r"Broken\n  \S+things.py:2: C has run, but the proxy calls execute", ended.stdout)
 
 
-def test_list_fits_the_terminal(tmp_path):
+@pytest.mark.parametrize(("columns", "width"), [(60, 60), (1, 40)])
+def test_list_fits_the_terminal(columns, width):
     """A long line is broken and indented."""
     pty = pytest.importorskip("pty")
     reader, writer = pty.openpty()
     try:
         command = [sys.executable, "-S", str(MODULE), "list", "http"]
-        subprocess.run(command, stdout=writer, env=make_environ(COLUMNS="60"), check=True, timeout=30)
+        subprocess.run(command, stdout=writer, env=make_environ(COLUMNS=str(columns)), check=True, timeout=30)
         lines = os.read(reader, 2**16).decode().splitlines()
     finally:
         os.close(writer)
         os.close(reader)
-    assert "  http/GetRequest(url*: str, headers: any, params: any," in lines
-    assert max(map(len, lines)) < 60
+    assert "  http/GetRequest(url*: str, headers:" in "\n".join(lines)
+    assert max(map(len, lines)) < width
 
 
 def test_shared_errors_are_printed_once():
@@ -317,6 +382,30 @@ def test_new_writes_a_connector_that_works(tmp_path):
     assert (ended.returncode, (tmp_path / source).read_text()) == (2, "mine")
     assert f"{source} exists, and is not overwritten" in ended.stderr
     assert run_proxy("new", "greetings/Second", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("folder", ["a folder", "my"])
+def test_new_writes_into_the_folder_of_the_environment(tmp_path, folder):
+    """And quotes its name where a shell would split it."""
+    ended = run_proxy("new", "greetings/Greet", cwd=tmp_path, CONNECTOR_PROXY_CONNECTORS=folder)
+    call = shlex.split(ended.stdout.splitlines()[2])
+    assert call[-2:] == ["--connectors", folder]
+    assert run_proxy(*call[2:], cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("http/Fetch", "my/connector_http would hide .*connectors/connector_http. Choose another name"),
+        ("greetings/NameMissing", "what new writes uses the name NameMissing"),
+        ("greetings/Greet --connectors my/connector_a", "a connector; give the folder that it is in, my$"),
+        ("greetings/Greet --connectors a --connectors b", "give --connectors once"),
+    ],
+)
+def test_new_refuses_what_would_not_work(tmp_path, arguments, words):
+    ended = run_proxy("new", *arguments.split(), cwd=tmp_path)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert re.search(words, ended.stderr)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def outcome(answer):
             File("", "text/csv", {"charset": "utf-8"}, b"a"),
         ),
         ({"content_base64": " Y\r\nQ==\n"}, File("", "application/octet-stream", {}, b"a")),
+        ({"content_base64": "", "mimetype": "a/b; c=%20; d=%FC"}, File("", "a/b", {"c": "%20", "d": "%FC"}, b"")),
         (
             f"data:application/pdf;name=Gr%C3%BC%C3%9Fe%2C%20a%3Bb.pdf;base64,{encode(BYTES)}",
             File("Grüße, a;b.pdf", "application/pdf", {"name": "Grüße, a;b.pdf"}, BYTES),
@@ -76,18 +77,22 @@ def test_a_file_is_an_object_or_a_data_url(value, expected):
     [
         ("text", "file: a string must be a data URL, data:<mimetype>;name=<name>;base64,<data>"),
         ("data:text/plain,a", "file: a string must be a data URL"),
-        ("data:text/plain;base64,a", "file: its data is not base64"),
+        ("data:text/plain;base64,a", "file: the part after the comma is not base64"),
         ("data:text;base64,", 'file: "text" is not a media type such as application/pdf'),
         ("data:a/b;name=%FC;base64,", 'file: "%FC" is not percent-encoded UTF-8'),
         ("data:a/b;name=a;name=b;base64,", "file: the parameters of"),
         *(
-            ({"content_base64": data}, "file: its data is not base64")
+            ({"content_base64": data}, "file: content_base64 is not base64")
             for data in ("YQ", "YQ=", "YQ===", "=", "==", "====", "A===", "YQ==YQ==", "Y=Q=", "YQ!=")
         ),
-        ({"content_base64": "ü"}, "file: its data is not base64"),
-        ({"content_base64": "_-8="}, "file: its data is not base64"),
-        ({"content_base64": "\ud800"}, "file contains half of a surrogate pair"),
-        ({"content_base64": None}, "file must be a string, but is null"),
+        ({"content_base64": "ü"}, "file: content_base64 is not base64"),
+        ({"content_base64": "_-8="}, "file: content_base64 is not base64"),
+        (
+            {"content_base64": "data:image/png;base64,YQ=="},
+            "file: content_base64 is a data URL. Use the part after its comma.",
+        ),
+        ({"content_base64": "\ud800"}, "file: content_base64 contains half of a surrogate pair"),
+        ({"content_base64": None}, "file: content_base64 must be a string, but is null"),
         (make_file(filename=5), "file: filename must be a string, but is a number"),
         (make_file(filename="\ud800"), "file: filename contains half of a surrogate pair"),
         (make_file(mimetype=["a/b"]), "file: mimetype must be a string, but is a list"),
@@ -450,12 +455,12 @@ def test_a_body_that_is_null(http_call, upstream):
 @pytest.mark.parametrize(
     ("body_format", "data", "words"),
     [
-        ("multipart", "a=b", 'data must be an object, because body_format is "multipart", but is a string'),
-        ("multipart", [make_file()], 'data must be an object, because body_format is "multipart", but is a list'),
+        ("multipart", "a=b", 'data must be an object such as {"name": "Jane"}, because body_format is "multipart"'),
+        ("multipart", [make_file()], 'because body_format is "multipart"'),
         ("multipart", {"a": {"b": 1}}, "data: a must be a string, a number, a boolean, a file or a list of these"),
         ("multipart", {"a": [["b"]]}, "data: a must be a string"),
         ("multipart", {"a": make_file(mimetype="x")}, 'data: a: "x" is not a media type'),
-        ("multipart", {"a": "data:a/b;base64,!"}, "data: a: its data is not base64"),
+        ("multipart", {"a": "data:a/b;base64,!"}, "data: a: the part after the comma is not base64"),
         ("multipart", {"a": make_file(mimetype="a/b; c=ü")}, "data: a: c in the mimetype is"),
         ("multipart", {"a": make_file(filename="b\0")}, "is a name with a null character"),
         ("multipart", {"a": make_file(filename="b\\")}, "or with a backslash at its end"),
@@ -466,7 +471,7 @@ def test_a_body_that_is_null(http_call, upstream):
         ("file", {}, "data must be a data URL, or an object with filename, content_base64 and mimetype"),
         ("file", [make_file()], "data must be a data URL, or an object"),
         ("file", "text", "data: a string must be a data URL"),
-        ("file", {"content_base64": "!"}, "data: its data is not base64"),
+        ("file", {"content_base64": "!"}, "data: content_base64 is not base64"),
         ("file", make_file(mimetype="a/b; c=ü"), "data: c in the mimetype is"),
         ("files", {}, 'body_format is "files". Use "json", "form", "multipart", "file", "raw" or "none".'),
     ],

@@ -517,6 +517,7 @@ def test_no_token_endpoint(call, make_http_call, upstream, oauth2, raw_server):
     "more",
     [
         {"basic_auth_username": "jane"},
+        {"basic_auth_username": 0},
         {"basic_auth_password": "x"},
         {"headers": {"Authorization": "Bearer x"}},
         {"headers": {"aUTHORIZATION": ""}},
@@ -620,6 +621,54 @@ def test_an_upstream_that_repeats_the_token(call, provider, upstream, caplog, st
     assert "Bearer ***" in shown
     assert "access+" not in shown
     assert "access%2B" not in shown
+
+
+ESCAPED = "".join(f"\\u{ord(character):04x}" for character in "access-token-1")
+ENTITIES = "".join(f"&#{ord(character)};" for character in "access-token-1")
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize(
+    ("content_type", "text", "charset"),
+    [
+        (JSON, '{"a": ["access-token-1"], "access-token-1": 1}', "utf-16"),
+        (JSON, '{"a": ["access-token-1"]}', "utf-16-be"),
+        (JSON, '{"a": ["access-token-1"]}', "utf-32"),
+        (JSON, f'[{{"{ESCAPED}": [["{ESCAPED}"]]}}]', "utf-8"),
+        ("text/xml", f'<a b="{ENTITIES}">{ENTITIES}</a>', "utf-8"),
+        ("text/plain; charset=utf-16", f"{'x' * 290}access-token-1", "utf-16"),
+        ("text/plain; charset=utf-16be", "access-token-1", "utf-16-be"),
+    ],
+    ids=range(7),
+)
+def test_an_upstream_that_repeats_the_token_in_another_encoding(call, upstream, status, content_type, text, charset):
+    """As it is decoded, too, and as far as a message quotes it."""
+    upstream.answer = lambda request: (status, {"Content-Type": content_type}, text.encode(charset))
+    shown = json.dumps(call())
+    assert "***" in shown
+    assert "access-t" not in shown
+
+
+@pytest.mark.parametrize("response_format", ["auto", "file"])
+def test_a_redirect_that_repeats_the_token(call, upstream, response_format):
+    """Neither the log nor the name of a file has it, nor that of the token before, nor the message."""
+
+    def answer(request):
+        if request.path == "/":
+            return 302, {"Location": f"/{request.headers['Authorization'][7:]}"}, b""
+        return (401 if request.path.endswith("1") else 200), {}, b"x"
+
+    upstream.answer = answer
+    answered = call(response_format=response_format)
+    shown = json.dumps(answered)
+    assert (outcome(answered), len(upstream.requests)) == ((None, 200), 4)
+    assert shown.count("***") == 2 + (response_format == "file")
+    upstream.answer = lambda request: (302, {"Location": f"x:/{request.headers['Authorization'][7:]}"}, b"")
+    shown += json.dumps(call())
+    upstream.answer = lambda request: (302, {"Location": f"/{request.headers['Authorization'][7:]}"}, b"")
+    answered = call()
+    assert answered["error"]["message"].endswith("/***")
+    assert "access-token" not in shown + json.dumps(answered)
 
 
 def test_nothing_secret_is_in_a_repr(imports):

@@ -461,6 +461,17 @@ def test_upstreams_are_shown(open_page, mounted):
     page.get_by_text("It runs at https://far.example.").wait_for()
 
 
+def test_an_upstream_with_odd_entries_is_shown(open_page, start_server, upstream):
+    """The fields that the protocol does not have may be of any type."""
+    odd = [{"id": "far/Bare"}, {"id": "far/Odd", "description": 5, "errors": {"A": None}, "parameters": [{"id": "a"}]}]
+    upstream.answer = lambda request: (200, {}, json.dumps(odd if "commands" in request.path else []).encode())
+    page = open_page(start_server(CONNECTOR_PROXY_UPSTREAMS=upstream.url).url)
+    for name in "Bare", "Odd":
+        page.get_by_label("Search").fill(name)
+        page.get_by_role("link", name=name, exact=True).click()
+        page.locator("h2", has_text=f"far/{name}").wait_for()
+
+
 def focus_by_keyboard(page, selector):
     """Press Tab until an element that matches has the focus."""
     for _ in range(100):

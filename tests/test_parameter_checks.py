@@ -1,11 +1,12 @@
 """The check of parameters that bundled commands begin with, by the schema that `/v1/commands` lists of each."""
 
+import base64
 import json
 import re
 import types
 
 import pytest
-from conftest import BUNDLED, find_commands, free_port
+from conftest import BUNDLED, find_commands
 from jsonschema import Draft202012Validator
 
 # --- what is admitted, converted and refused ---
@@ -232,6 +233,7 @@ def test_what_is_listed_of_ranges_choices_and_examples(app):
     }
     expected = {
         ("http/GetRequestV2", "attempts"): {"type": ["integer", "null"], "minimum": 1, "maximum": 10},
+        ("http/GetRequest", "basic_auth_password"): {"type": ["string", "integer", "null"]},
         ("http/GetRequest", "headers"): {"type": ["object", "null"], "examples": [{"Accept": "text/plain"}]},
         ("smtp/SendEmail", "smtp_port"): {"type": "integer", "minimum": 1, "maximum": 65535, "examples": [587]},
         ("s3/ListObjects", "max_keys"): {"type": ["integer", "null"], "minimum": 1, "maximum": 1000},
@@ -266,6 +268,18 @@ def test_a_request(http_call, upstream, sent, lines, has_headers):
     assert ("headers" in response) == has_headers
 
 
+@pytest.mark.parametrize(
+    ("user", "password", "sent"),
+    [(4711, 12, "4711:12"), (0, None, "0:"), ("u", 0, "u:0"), (None, 7, ":7"), ("", "", None), (None, None, None)],
+)
+@pytest.mark.parametrize("command", ["GetRequest", "GetRequestV2"])
+def test_a_user_and_a_password_that_are_numbers(http_call, upstream, command, user, password, sent):
+    """Are sent as their digits, as they were before parameters were checked."""
+    http_call(command, url=upstream.url, basic_auth_username=user, basic_auth_password=password)
+    expected = sent and f"Basic {base64.b64encode(sent.encode()).decode()}"
+    assert upstream.requests[0].headers["Authorization"] == expected
+
+
 def test_a_request_with_headers_in_quotes(http_call, upstream):
     """In each version, and in the words of the author."""
     told = 'headers must be an object such as {"Accept": "text/plain"}, but is a string. Remove the quotes around it.'
@@ -275,12 +289,25 @@ def test_a_request_with_headers_in_quotes(http_call, upstream):
     assert upstream.requests == []
 
 
-def test_a_mail_without_tls(make_app):
-    """ "false" does not ask for STARTTLS."""
+@pytest.mark.parametrize("parameter", ["smtp_starttls", "smtp_ssl"])
+@pytest.mark.parametrize(
+    ("sent", "asks"), [("false", False), ("", False), (None, False), (False, False), ("True", True)]
+)
+def test_a_mail_with_and_without_tls(make_app, raw_server, parameter, sent, asks):
+    """ "false" does not ask for TLS, and "True" does."""
+
+    def talk(connection, number):
+        if parameter == "smtp_ssl" and asks:
+            heard.append(connection.recv(1))
+            return
+        connection.sendall(b"220 hello\r\n")
+        for reply in b"250-hello\r\n250 STARTTLS\r\n", b"554 no\r\n":
+            heard.append(connection.recv(1000))
+            connection.sendall(reply)
+
+    heard = []
     mail = {name: BASELINE[name] for name in BASELINE if name.startswith(("smtp_", "email_"))}
-    app = make_app()
-    for sent in ("false", "", None, False):
-        answer = app.post_json(
-            "/v1/do/smtp/SendEmailV2", {**mail, "smtp_port": str(free_port()), "smtp_starttls": sent}
-        )
-        assert answer.json["error"]["error_code"] == "ConnectionRefusedError"
+    mail.update({"smtp_port": str(raw_server(talk).port), parameter: sent})
+    make_app().post_json("/v1/do/smtp/SendEmailV2", mail)
+    first = {"smtp_starttls": b"STARTTLS\r\n", "smtp_ssl": b"\x16"}[parameter]  # a record of TLS begins so
+    assert heard[-1] == (first if asks else b"MAIL FROM:<a@x.example>\r\n")

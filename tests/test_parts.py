@@ -196,6 +196,7 @@ def test_every_part_is_tested_as_missing():
     tested |= {"spiffproxy_log.py", "spiffproxy_settings.py", "spiffproxy_cors.py"}
     tested |= {"spiffproxy_schema.py", "spiffproxy_parameters.py"}
     tested |= {
+        "spiffproxy_classes.py",
         "spiffproxy_command_line.py",
         "spiffproxy_call.py",
         "spiffproxy_new.py",

@@ -534,8 +534,8 @@ def images(*content_ids, **more):
         ({"smtp_host": "a..b"}, 'smtp_host is "a..b"'),
         ({"email_attachments": ["text"]}, "email_attachments, number 1: a string must be a data URL"),
         ({"email_attachments": [{"filename": "a"}]}, "email_attachments, number 1 must be a data URL, or an object"),
-        ({"email_attachments": [{"content_base64": "!"}]}, "number 1: its data is not base64"),
-        ({"email_attachments": [{"content_base64": 5}]}, "number 1 must be a string, but is a number"),
+        ({"email_attachments": [{"content_base64": "!"}]}, "number 1: content_base64 is not base64"),
+        ({"email_attachments": [{"content_base64": 5}]}, "number 1: content_base64 must be a string, but is a number"),
         ({"email_attachments": [{"content_base64": "", "mimetype": "png"}]}, 'number 1: "png" is not a media type'),
         (
             {"email_attachments": [{"content_base64": "", "filename": "a\nb"}]},

@@ -184,6 +184,29 @@ def test_a_server_that_closes_the_connection_after_a_refusal(send, raw_server, p
     assert len(provider.requests) == 2
 
 
+@pytest.mark.parametrize("reply", ["what? TOKEN", "501 what? TOKEN", "250 in"])
+@pytest.mark.parametrize(
+    ("mechanism", "login"),
+    [
+        ("XOAUTH2", {}),
+        ("PLAIN", {"smtp_oauth2": None, "smtp_password": "pass-of-mail"}),
+        ("LOGIN", {"smtp_oauth2": None, "smtp_password": "pass-of-mail"}),
+    ],
+)
+def test_a_server_that_repeats_what_it_heard(send, raw_server, mechanism, login, reply):
+    """No message has a token or a password, nor the base64 of it."""
+    secrets = ["t0ken-of-mail", xoauth2("t0ken-of-mail"), "pass-of-mail", encoded("pass-of-mail")]
+    secrets.append(encoded(f"\0{USER}\0pass-of-mail"))
+    said = reply.replace("TOKEN", " ".join(secrets))
+    challenges = ["334 "] if mechanism == "LOGIN" else []
+    talk = script([], "220 hello", auth(mechanism), *challenges, said, f"550 {' '.join(secrets)}")
+    answer = send(raw_server(talk).port, {"access_token": "t0ken-of-mail"}, **login)
+    shown = json.dumps(answer.json)
+    assert "***" in shown
+    own = secrets[:2] if mechanism == "XOAUTH2" else secrets[2:]
+    assert not any(secret in shown for secret in own)
+
+
 def test_a_server_that_repeats_the_token(send, raw_server):
     token = "t0ken-of-mail"
     reason = encoded(json.dumps({"status": f"bad {token}"}))
@@ -207,6 +230,13 @@ def test_no_token(send, mail_server, provider, oauth2, refuse, http_status):
     assert f"The token endpoint {provider.url}/ responded with {refuse[0]}" in answer.json["error"]["message"]
     assert "s3cret" not in json.dumps(answer.json)
     assert not hasattr(mail_server, "ehlo")
+
+
+def test_a_token_url_with_a_network_interface_that_does_not_exist(send, mail_server, oauth2):
+    """The code is one that the command declares."""
+    answer = send(mail_server.port, {**oauth2, "token_url": "http://[fe80::1%25no-such]/"})
+    assert outcome(answer) == ("OAuth2Error", 400)
+    assert "no-such" in answer.json["error"]["message"]
 
 
 def test_the_allowed_hosts_and_the_deadline(make_send, mail_server, oauth2, raw_server):

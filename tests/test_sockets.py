@@ -243,6 +243,15 @@ def test_a_zone_and_other_allowed_hosts(make_http_call, link_local):
     assert read_error(call("GetRequestV2", url=url).json) == ("HostNotAllowed", 403)
 
 
+def test_an_endpoint_of_s3_with_a_zone(make_app, link_local):
+    """The request goes there, and its signature is that of a host without it."""
+    link_local.serve(b"HTTP/1.1 204 No Content\r\n\r\n")
+    endpoint = f"http://[{link_local.address}%25{link_local.name}]:{link_local.port}"
+    parameters = {"bucket": "b", "key": "k", "endpoint_url": endpoint, "access_key_id": "a", "secret_access_key": "s"}
+    assert make_app().post_json("/v1/do/s3/DeleteObject", parameters).json["error"] is None
+    assert f"\r\nHost: [{link_local.address}]:{link_local.port}\r\n" in link_local.requests[0]
+
+
 def test_a_zone_is_not_in_a_certificate(http_call, link_local, authority):
     link_local.serve(OK, tls=server_context(authority, link_local.address))
     url = f"https://[{link_local.address}%25{link_local.name}]:{link_local.port}/"

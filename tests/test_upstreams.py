@@ -249,6 +249,7 @@ def test_entries_that_are_left_out(front, upstream, caplog):
     odd = [None, "demo/Text", {}, {"id": 1}, {"id": "demo"}, {"id": "a/b/c"}, {"id": "a b/C"}, {"id": "../Greet"}]
     odd += [{"id": "demo/.."}, {"id": "/Greet"}, {"id": "demo/"}, {"id": "demo/Greet\n"}, {"id": "demo/%2e"}]
     odd += [{"id": "demo/\ud800"}, {"id": "demo/Odd", "parameters": {}}, {"id": "demo/Odd", "parameters": None}]
+    odd += [{"id": "demo/Odd", "parameters": [one]} for one in (1, {}, {"id": None}, {"id": ["a"]})]
     body = json.dumps([*odd, entry("demo/Greet", first=True), entry("demo/Greet"), entry("demo.v2/Add-1")])
     upstream.answer = lambda request: (200, {}, body.encode() if "commands" in request.path else b"[]")
     app = front(upstream.url)
@@ -258,6 +259,20 @@ def test_entries_that_are_left_out(front, upstream, caplog):
     lines = [record.getMessage() for record in caplog.records if upstream.url in record.getMessage()]
     words = f"{len(odd) + 1} of {len(odd) + 3} entries of /v1/commands are left out; the first is number 1"
     assert lines == [f"the upstream {upstream.url}: {words}: it has no id such as connector/Command"]
+
+
+def test_openapi_of_an_upstream_with_odd_fields(front, upstream):
+    """What the protocol does not have is of any type in an upstream, and spoils nothing."""
+    fields = [{"description": 5}, {"errors": ["A"]}, {"errors": {"A": 5}}, {"deprecated": "no"}]
+    fields += [
+        {"parameters": [{"id": "a", **one}]} for one in ({"schema": True}, {"schema": None}, {"description": ["a"]})
+    ]
+    entries = [entry(f"demo/Odd{number}", **field) for number, field in enumerate(fields)] + [{"id": "demo/NoList"}]
+    body = json.dumps(entries).encode()
+    upstream.answer = lambda request: (200, {}, body if "commands" in request.path else b"[]")
+    paths = front(upstream.url).get("/v1/openapi.json").json["paths"]
+    assert {f"/v1/do/{one['id']}" for one in entries} <= set(paths)
+    assert "description" not in paths["/v1/do/demo/Odd0"]["post"]
 
 
 def test_ten_thousand_entries(front, upstream):

@@ -73,7 +73,7 @@ class S3Command(HttpCommand):
         signed = signer.sign(method, url.netloc, url.target, headers or {}, data or b"", datetime.now(timezone.utc))
         signed["Accept-Encoding"] = "identity"
         try:
-            return client.send(method, str(url), headers=signed, data=data, decompress=False)
+            return client.send(method, url, headers=signed, data=data, decompress=False)
         except RequestError as error:
             if error.response is None:
                 raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spiffproxy_http.files import read_file
+
 from connector_smtp.values import read_text
 
 
@@ -20,8 +22,6 @@ def read_attachments(value: Any) -> list[Attachment]:
 
 
 def read_attachment(place: str, item: Any) -> Attachment:
-    from spiffproxy_http.files import read_file  # imports the HTTP client, which most mails do not need
-
     filename, media_type, parameters, content = read_file(place, item)
     filename = read_text(f"{place}: filename", filename or "attachment", one_line=True)
     return Attachment(filename, media_type, parameters, content)

@@ -12,7 +12,7 @@ from spiffproxy_http.hiding import hide
 from spiffproxy_http.sockets import seconds_until
 from spiffproxy_http.tokens import Grant, is_token, read_grant, read_string, token_cache
 
-from connector_smtp.errors import TokenError
+from connector_smtp.errors import ERRORS, TokenError
 from connector_smtp.values import show
 
 PARAMETER = "smtp_oauth2"
@@ -43,16 +43,16 @@ class TokenLogin:
             text = f"n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {self.token}\x01\x01"
         return base64.b64encode(text.encode()).decode()
 
-    def describe_refusal(self, words: bytes, reason: bytes, response: str) -> bytes:
+    def describe_refusal(self, words: bytes, reason: bytes) -> bytes:
         """Return what a server says about a refusal, without the token."""
         text = words.decode("utf-8", "replace")
-        details = read_reason(reason)
+        details = hide(read_reason(reason), [self.token])
         if details:
             text = f"{text} ({details})".lstrip()
-        return hide(text, [self.token, response]).encode()
+        return text.encode()
 
 
-def read_token_login(value: Any, user: str, password: str, config: Any, deadline: float) -> TokenLogin:
+def read_token_login(value: dict[str, Any], user: str, password: str, config: Any, deadline: float) -> TokenLogin:
     """Return the login that the parameters describe, with its token; raise ValueError, or TokenError, which is one."""
     if not user:
         raise ValueError(f"{PARAMETER} needs smtp_user, the mailbox that the token is for.")
@@ -62,11 +62,9 @@ def read_token_login(value: Any, user: str, password: str, config: Any, deadline
         raise ValueError(f"{PARAMETER} cannot be combined with smtp_password. Remove one of them.")
     try:
         client = Client(config, seconds=seconds_until(deadline))
-        if isinstance(value, dict) and value.get("access_token") is not None:
+        if value.get("access_token") is not None:
             return TokenLogin(user, read_token(value), None, client)
-        if isinstance(value, dict):
-            value = {name: member for name, member in value.items() if name != "access_token"}
-        grant = read_grant(PARAMETER, value)
+        grant = read_grant(PARAMETER, {name: member for name, member in value.items() if name != "access_token"})
     except RequestError as error:
         raise to_token_error(error) from None
     return TokenLogin(user, get_token(grant, client), grant, client)
@@ -90,7 +88,8 @@ def get_token(grant: Grant, client: Client, refused: str | None = None) -> str:
 
 
 def to_token_error(error: RequestError) -> TokenError:
-    return TokenError(str(error), error.error_code, error.http_status)
+    code = error.error_code if error.error_code in ERRORS else "OAuth2Error"  # such as InvalidURL
+    return TokenError(str(error), code, error.http_status)
 
 
 def read_reason(challenge: bytes) -> str:

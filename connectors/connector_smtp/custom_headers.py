@@ -16,7 +16,7 @@ from connector_smtp.headers import (
     fold,
     split_at_blanks,
 )
-from connector_smtp.values import name_type, read_text, show
+from connector_smtp.values import read_text, show
 
 NAME = re.compile("[!-9;-~]{1,75}")  # RFC 5322 section 2.2, and short enough for a line
 # the headers that the command writes, each with the parameter for it
@@ -36,15 +36,10 @@ ADDRESS_HEADERS = {"sender", "disposition-notification-to", "return-receipt-to",
 ENCODED_WORD = re.compile(r"=\?[^?]*\?[BbQq]\?.*?\?=")
 
 
-def encode_headers(value: Any) -> list[str]:
+def encode_headers(headers: dict[str, Any] | None) -> list[str]:
     """Return header fields from an object of strings. Null and "" are left out."""
-    if value is None or value == "":
-        return []
-    if not isinstance(value, dict):
-        kind = "a string. Remove the quotes around it" if isinstance(value, str) else name_type(value)
-        raise ValueError(f'email_headers must be an object such as {{"X-Priority": "1"}}, but is {kind}.')
     fields: dict[str, str] = {}
-    for name, content in value.items():
+    for name, content in (headers or {}).items():
         check_name(name)
         if name.lower() in fields:
             raise ValueError(f"email_headers has {name} twice, in upper and lower case. Remove one of them.")

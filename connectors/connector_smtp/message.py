@@ -42,7 +42,7 @@ def compose(
     reply_to: list[Mailbox],
     html: Any,
     attachments: Any,
-    headers: Any,
+    headers: dict[str, Any] | None,
 ) -> bytes:
     """Return the message; raise ValueError that names the parameter that is invalid."""
     fields = [encode_text("Subject", read_text("email_subject", subject, one_line=True))]

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spiffproxy_http.hiding import hide
 from spiffproxy_http.sockets import seconds_until
 
 from connector_smtp.connection import connect, wrap_tls
@@ -63,6 +64,7 @@ class Session:
         self._received = b""
         self._send_error: OSError | None = None
         self._extensions: dict[str, str] = {}
+        self._secrets: list[str] = []  # which a server may repeat, and no message may have
         self._socket: socket.socket = connect(host, port, deadline)
 
     def __enter__(self) -> Session:
@@ -100,6 +102,7 @@ class Session:
 
     def log_in(self, user: str, password: str) -> None:
         """Try the mechanisms that both sides support; if the server refuses one, it may accept the next."""
+        self._secrets += [password, encode(password.encode()), encode(f"\0{user}\0{password}".encode())]
         mechanisms = self._find_offered(list_password_mechanisms(user + password))
         failures: list[Reply] = []
         for mechanism in mechanisms:
@@ -213,6 +216,7 @@ class Session:
     def _send_token(self, mechanism: str, login: TokenLogin) -> None:
         """Send an access token; raise SMTPAuthenticationError with the server's words if it does not accept it."""
         response = login.encode_response(mechanism, self._host, self._port)
+        self._secrets += [login.token, response]
         first = f"AUTH {mechanism} {response}"
         is_sent = len(first) <= MAX_COMMAND
         reply = self._command(first if is_sent else f"AUTH {mechanism}")
@@ -228,7 +232,7 @@ class Session:
         if reply.is_intermediate:
             reply = self._command("*")
         if not reply.is_positive:
-            words = login.describe_refusal(reply.words, reason, response)
+            words = login.describe_refusal(reply.words, reason)
             raise smtplib.SMTPAuthenticationError(reply.code, words)
 
     def _name_recipients(self, recipients: list[str]) -> dict[str, tuple[int, bytes]]:
@@ -278,14 +282,17 @@ class Session:
             if size > MAX_REPLY_BYTES:
                 raise smtplib.SMTPResponseException(500, "Line too long.")
             if not re.match(rb"[0-9]{3}(?![0-9])", line):
-                raise smtplib.SMTPResponseException(NOT_SMTP, line.strip())
-            lines.append(line[3:].lstrip(b" -").strip())
+                raise smtplib.SMTPResponseException(NOT_SMTP, self._hide_secrets(line.strip()))
+            lines.append(self._hide_secrets(line[3:].lstrip(b" -").strip()))
             if line[3:4] != b"-":
                 break
         reply = Reply(int(line[:3]), b"\n".join(lines))
         if self._send_error and reply.code < 400:
             raise disconnected(self._send_error)  # the reply is to an earlier command
         return reply
+
+    def _hide_secrets(self, words: bytes) -> bytes:
+        return hide(words.decode("utf-8", "surrogateescape"), self._secrets).encode("utf-8", "surrogateescape")
 
     def _read_line(self) -> bytes:
         """Return a line, or the start of a line if the server closed the connection."""

@@ -17,6 +17,7 @@ from spiffproxy_http.transport import Call, send_following_redirects, send_reque
 
 if TYPE_CHECKING:
     from spiffproxy_http.headers import Headers
+    from spiffproxy_http.url import Url
 
 TIMEOUT_SECONDS = 40  # for all requests of a command; SpiffArena waits 45
 SECONDS_BETWEEN_ATTEMPTS = 1
@@ -92,7 +93,7 @@ class Client:
     def send(
         self,
         method: str,
-        url: str,
+        url: str | Url,
         *,
         params: dict[str, Any] | None = None,
         headers: dict[str, Any] | None = None,

@@ -67,15 +67,14 @@ def read_file(place: str, value: Any) -> File:
         match = DATA_URL.fullmatch(value)
         if not match:
             raise ValueError(f"{place}: a string must be a data URL, data:<mimetype>;name=<name>;base64,<data>")
-        filename, data = None, match["data"]
+        filename, content = None, decode_base64(f"{place}: the part after the comma", match["data"])
         media_type, parameters = read_media_type(place, match["type"], is_escaped=True)
     elif is_file(value):
-        filename, data = value.get("filename"), value["content_base64"]
+        filename, content = value.get("filename"), decode_base64(f"{place}: content_base64", value["content_base64"])
         media_type, parameters = read_media_type(place, value.get("mimetype") or DEFAULT_TYPE)
     else:
         raise ValueError(f"{place} must be a data URL, or an object with filename, content_base64 and mimetype")
     filename = read_text(f"{place}: filename", filename or parameters.get("name") or "")
-    content = decode_base64(place, data)
     if not media_type:
         return File(filename, DEFAULT_TYPE, {}, content)
     return File(filename, media_type, parameters, content)
@@ -90,12 +89,14 @@ def file_from_response(headers: Headers, url: Url, body: bytes) -> File:
 def decode_base64(place: str, data: Any) -> bytes:
     """Return the bytes; line breaks and blanks in base64 are ignored."""
     text = re.sub(r"\s", "", read_text(place, data))
+    if is_file(text):
+        raise ValueError(f"{place} is a data URL. Use the part after its comma.")
     try:
         if len(text) % 4:  # Python up to 3.10 reads "=" as nothing
             raise ValueError("its length is not a multiple of 4")
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise ValueError(f"{place}: its data is not base64: {error}") from None
+        raise ValueError(f"{place} is not base64: {error}") from None
 
 
 def encode_content_type(place: str, file: File) -> str:

@@ -17,7 +17,7 @@ def encode_multipart(data: Any) -> tuple[bytes, str]:
     A list repeats its name, null values are left out.
     """
     if not isinstance(data, dict):
-        raise ValueError(f'data must be an object, because body_format is "multipart", but is {name_type(data)}')
+        raise ValueError(f"data must be an object, but is {name_type(data)}")
     boundary = secrets.token_hex(16)
     chunks: list[bytes] = []
     for name, value in data.items():

@@ -37,7 +37,7 @@ class Request:
 
 def build_request(
     method: str,
-    url: str,
+    url: str | Url,
     *,
     params: dict[str, Any] | None = None,
     headers: dict[str, Any] | None = None,

@@ -13,7 +13,7 @@ from spiffproxy_http.command import error_result, result
 from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
 from spiffproxy_http.errors import RequestError, invalid_parameter
 from spiffproxy_http.headers import check_headers, join_headers
-from spiffproxy_http.hiding import hide_in_response
+from spiffproxy_http.hiding import hide_in_json, hide_in_response
 from spiffproxy_http.request import encode_json
 from spiffproxy_http.url import parse_url
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # responses without a body, whatever the format (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)
 STATUSES_WITHOUT_BODY = {204, 205, 304}
+# diagrams that were made before parameters were checked may have a number here
+CREDENTIAL = {"type": ["string", "integer", "null"]}
 
 
 class RequestV1(ConnectorCommand):
@@ -45,6 +47,8 @@ class RequestV1(ConnectorCommand):
     parameter_schemas: ClassVar[dict[str, Any]] = {
         "headers": {"examples": [{"Accept": "text/plain"}]},
         "params": {"examples": [{"page": 2}]},
+        "basic_auth_username": CREDENTIAL,
+        "basic_auth_password": CREDENTIAL,
         "body_format": {"enum": ["json", "form", "multipart", "file", "raw", "none", None]},
     }
 
@@ -65,19 +69,21 @@ class RequestV1(ConnectorCommand):
 
     def send(self, client: Client, attempts: int = 1, headers: dict[str, str] | None = None) -> Response:
         """Send the request, with `headers` in place of the author's, and follow redirects; raise `RequestError`."""
-        basic_auth = None
-        if self.basic_auth_username or self.basic_auth_password:
-            basic_auth = (self.basic_auth_username or "", self.basic_auth_password or "")
         return client.send(
             self.method,
             self.url,
             params=self.params,
             headers=self.headers if headers is None else headers,
-            basic_auth=basic_auth,
+            basic_auth=self.read_basic_auth(),
             follow_redirects=True,
             attempts=attempts,
             **choose_body(self.data, self.body_format),
         )
+
+    def read_basic_auth(self) -> tuple[str, str] | None:
+        values: tuple[Any, Any] = (self.basic_auth_username, self.basic_auth_password)
+        user, password = ("" if value is None else str(value) for value in values)
+        return (user, password) if user or password else None
 
 
 class RequestV2(RequestV1):
@@ -106,22 +112,25 @@ class RequestV2(RequestV1):
         if self.data is None and self.method in ("POST", "PUT", "PATCH"):
             self.data = {}
         logs: list[str] = []
+        tokens: list[str] = []
         try:
             check_parameters(self, invalid_parameter, declared_in=RequestV2)
             client = ParsingClient(config, "auto" if self.method == "HEAD" else self.response_format or "auto")
-            logs = client.logs
+            logs, tokens = client.logs, client.tokens
             attempts = self.attempts or 1
             response = self.send(client, attempts) if self.oauth2 is None else self.send_with_token(client, attempts)
             envelope = result(client.content, logs)
         except RequestError as error:
-            envelope = error_result(error, logs)
-            if error.response is None:
-                return envelope
             response = error.response
-            envelope["command_response"]["body"] = client.content
-        envelope["command_response"]["http_status"] = response.status
-        if self.include_response_headers:
-            envelope["command_response"]["headers"] = join_headers(response.headers)
+            envelope = error_result(error, logs)
+            if response is not None:
+                envelope["command_response"]["body"] = client.content
+        if response is not None:
+            envelope["command_response"]["http_status"] = response.status
+            if self.include_response_headers:
+                envelope["command_response"]["headers"] = join_headers(response.headers)
+        if tokens:
+            hide_in_json(envelope, tokens)
         return envelope
 
     def send_with_token(self, client: ParsingClient, attempts: int) -> Response:
@@ -129,19 +138,21 @@ class RequestV2(RequestV1):
         from spiffproxy_http.tokens import read_grant, token_cache  # most calls do not need them
 
         headers = check_headers(self.headers)
-        has_credentials = self.basic_auth_username or self.basic_auth_password or parse_url(self.url).credentials
+        has_credentials = self.read_basic_auth() or parse_url(self.url).credentials
         if has_credentials or "authorization" in map(str.lower, headers):
             message = "oauth2 cannot be combined with basic authentication or an Authorization header"
             raise RequestError("ValueError", f"{message}. Remove one of them.", 400)
         grant = read_grant("oauth2", self.oauth2)
-        client.token = token_cache.get(grant, client)
+        token = token_cache.get(grant, client)
+        client.tokens.append(token)
         try:
-            return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+            return self.send(client, attempts, {**headers, "Authorization": f"Bearer {token}"})
         except RequestError as error:
             if error.response is None or not has_refused_token(error.response, self.method):
                 raise
-        client.token = token_cache.get(grant, client, refused=client.token)
-        return self.send(client, attempts, {**headers, "Authorization": f"Bearer {client.token}"})
+        token = token_cache.get(grant, client, refused=token)
+        client.tokens.append(token)
+        return self.send(client, attempts, {**headers, "Authorization": f"Bearer {token}"})
 
 
 def has_refused_token(response: Response, method: str) -> bool:
@@ -155,20 +166,20 @@ def has_refused_token(response: Response, method: str) -> bool:
 class ParsingClient(Client):
     """A client that parses each body by the format, as `content`. Of the statuses, only 400 and above are errors.
 
-    `token` is the access token that it sends, or None. It is removed from responses, so that no result contains it.
+    `tokens` are the access tokens that it sends. They are removed from responses, so that no result contains them.
     """
 
     content: Any = None
-    token: str | None = None
 
     def __init__(self, config: Any, response_format: str) -> None:
         super().__init__(config)
+        self.tokens: list[str] = []
         self._response_format = response_format
 
     def check(self, response: Response) -> None:
         """Raise `RequestError` for a status of 400 and above, and for a body that is not in the format."""
-        if self.token:
-            hide_in_response(response, self.token)
+        for token in self.tokens:
+            hide_in_response(response, token)
         code = problem = ""
         try:
             self.content = read_content(response, self._response_format, self.logs)
@@ -209,6 +220,6 @@ def choose_body(data: Any, body_format: str | None) -> dict[str, Any]:
         return {}
     if name == "raw":
         return {"data": data if isinstance(data, str) else encode_json(data)}
-    if name == "form" and not isinstance(data, dict):
-        raise invalid_parameter('data must be an object such as {"name": "Jane"}, because body_format is "form"')
+    if name in ("form", "multipart") and not isinstance(data, dict):
+        raise invalid_parameter(f'data must be an object such as {{"name": "Jane"}}, because body_format is "{name}"')
     return {name: data}

@@ -66,6 +66,8 @@ class Url(NamedTuple):
 
 def parse_url(text: Any) -> Url:
     """Return the URL; raise `RequestError` with the codes of `requests` if `text` is not an http or https URL."""
+    if isinstance(text, Url):
+        return text
     if not isinstance(text, str):
         raise invalid_url(f"The URL must be a string, but is {name_type(text)}")
     try:
