@@ -17,9 +17,10 @@ help: ## list the targets
 run: ## run the proxy, as python3 spiffproxy.py does
 	$(PYTHON) spiffproxy.py
 
-# more workers than cores, because many tests wait; a file stays in one worker, which starts PostgreSQL or moto once
+# more workers than cores, because many tests wait; a file stays in one worker, which starts PostgreSQL or moto once;
+# tests/conftest.py says which files begin
 test: $(VENV)/test ## run the tests (TESTS=… names files); the first time, install what they need into .venv
-	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile)
+	$(VENV)/bin/python -m pytest -q $(or $(TESTS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 test-all: ## run the tests on every Python from 3.9 up that pyenv has
 	@for python in $(PYTHONS); do $(MAKE) --no-print-directory test PYTHON=$$python || exit 1; done

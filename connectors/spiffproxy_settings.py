@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Mapping
-from importlib.metadata import distributions
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import MappingProxyType
@@ -281,6 +280,8 @@ def read_url_prefix(name: str, url: str) -> UrlPrefix:
 
 def find_hooked_packages() -> set[str]:
     """Return the packages that import hooks find, by the metadata of what is installed."""
+    from importlib.metadata import distributions  # takes its time
+
     names: set[str] = set()
     for distribution in distributions():
         names.add(str(distribution.metadata["Name"]).replace("-", "_"))  # None if the metadata is damaged

@@ -47,6 +47,32 @@ def pytest_make_parametrize_id(val):
     return "gzip" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
+# these take longest, several of them by waiting: they begin first, or the other workers would wait for them at the end
+LONGEST = [
+    f"test_{name}.py"
+    for name in (
+        "postgres",
+        "server_threads",
+        "http_connections",
+        "server",
+        "page",
+        "command_line",
+        "connectors",
+        "archives",
+        "program",
+        "fuzz",
+        "log",
+        "openapi",
+        "smtp",
+    )
+]
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 # --- what is expected ---
 
 
@@ -145,6 +171,13 @@ def same_logger(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
 
+@pytest.fixture(autouse=True)
+def usual_finders(monkeypatch):
+    """Leave out the import hooks of pytest and others: with any, each proxy reads the metadata of all that is installed."""
+    usual = [finder for finder in sys.meta_path if finder.__module__.startswith("_frozen_importlib")]
+    monkeypatch.setattr(sys, "meta_path", usual)
+
+
 @pytest.fixture
 def imports(monkeypatch):
     """Undo what a test changes: the imported connectors, `sys.path`, and the handlers of the log."""
@@ -236,7 +269,7 @@ def make_environ(**environ):
 class _Server:
     """`python3 spiffproxy.py` as a process of its own."""
 
-    def __init__(self, *arguments, python=(sys.executable,), module=MODULE, cwd=None, **environ):
+    def __init__(self, *arguments, python=(sys.executable, "-S"), module=MODULE, cwd=None, **environ):
         self.process = subprocess.Popen(
             [*python, str(module), "--port", "0", *arguments],
             cwd=cwd,
@@ -303,7 +336,7 @@ def start_server():
 def with_code(code):
     """Return the command that starts the server after this code has run in its process."""
     start = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy\n{code}\n"
-    return sys.executable, "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
+    return sys.executable, "-S", "-c", start + "sys.exit(spiffproxy.main(sys.argv[2:]))"
 
 
 def run_proxy(*arguments, module=MODULE, cwd=None, **environ):

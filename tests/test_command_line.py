@@ -278,7 +278,7 @@ def test_call_reads_parameters_from_files_and_from_stdin(tmp_path):
     (tmp_path / "name.txt").write_text("Jane\n\n")
     (tmp_path / "object.json").write_text('\ufeff{"a": [1]}\n')
     arguments = ["value=@name.txt", "object:=@object.json", "more:=-", 'at:="@x"', "dash=-"]
-    command = [sys.executable, str(MODULE), "call", "example/Echo", *EXAMPLES, *arguments]
+    command = [sys.executable, "-S", str(MODULE), "call", "example/Echo", *EXAMPLES, *arguments]
     ended = subprocess.run(command, cwd=tmp_path, input="[true]", capture_output=True, text=True, timeout=30)
     body = json.loads(ended.stdout)["command_response"]["body"]
     assert body["value"] == "Jane\n"
@@ -345,7 +345,7 @@ def test_list_fits_the_terminal(columns, width):
     pty = pytest.importorskip("pty")
     reader, writer = pty.openpty()
     try:
-        command = [sys.executable, str(MODULE), "list", "http"]
+        command = [sys.executable, "-S", str(MODULE), "list", "http"]
         subprocess.run(command, stdout=writer, env=make_environ(COLUMNS=str(columns)), check=True, timeout=30)
         lines = os.read(reader, 2**16).decode().splitlines()
     finally:

@@ -75,29 +75,33 @@ FILES = {
     ".".join(path.relative_to(ROOT / "connectors").with_suffix("").parts).replace(".__init__", ""): path
     for path in (ROOT / "connectors").rglob("*.py")
 }
-IMPORTS = {name: set(imported_modules(path)) for name, path in FILES.items()}
+
+
+@pytest.fixture(scope="module")
+def imports_of():
+    return {name: set(imported_modules(path)) for name, path in FILES.items()}
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_no_connector_imports_another(name):
+def test_no_connector_imports_another(imports_of, name):
     """An installed one may be in its place."""
     others = set(BUNDLED) - {name}
     imported = {
-        module.split(".")[0] for file, names in IMPORTS.items() if file.split(".")[0] == name for module in names
+        module.split(".")[0] for file, names in imports_of.items() if file.split(".")[0] == name for module in names
     }
     assert imported
     assert not imported & others
 
 
-def test_no_part_imports_a_connector():
-    for file, names in IMPORTS.items():
+def test_no_part_imports_a_connector(imports_of):
+    for file, names in imports_of.items():
         if not file.startswith("connector_"):
             assert not [name for name in names if name.startswith("connector_")], file
 
 
-def test_no_file_imports_one_that_imports_it():
+def test_no_file_imports_one_that_imports_it(imports_of):
     """Directly or through others."""
-    reached = {file: names & FILES.keys() for file, names in IMPORTS.items()}
+    reached = {file: names & FILES.keys() for file, names in imports_of.items()}
     for _ in FILES:
         reached = {file: names.union(*(reached[name] for name in names)) for file, names in reached.items()}
     assert "spiffproxy_http.errors" in reached["connector_s3.commands.get_object"]

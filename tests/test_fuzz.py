@@ -22,7 +22,7 @@ settings.register_profile(
     "same",
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=50,
     # no test is timed: a machine may be busy
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

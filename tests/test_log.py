@@ -106,7 +106,7 @@ def test_a_slow_reader_gets_whole_lines(kind, blocks):
     if not blocks:
         fcntl.fcntl(writer, fcntl.F_SETFL, fcntl.fcntl(writer, fcntl.F_GETFL) | os.O_NONBLOCK)
     process = subprocess.Popen(
-        [sys.executable, str(MODULE), "--port", "0", "--log-format", "json", *EXAMPLES], stderr=writer
+        [sys.executable, "-S", str(MODULE), "--port", "0", "--log-format", "json", *EXAMPLES], stderr=writer
     )
     os.close(writer)
     try:
@@ -136,7 +136,7 @@ def test_a_slow_reader_gets_whole_lines(kind, blocks):
 
 def test_a_log_that_nobody_reads_any_more_stops_nothing():
     reader, writer = os.pipe()
-    process = subprocess.Popen([sys.executable, str(MODULE), "--port", "0"], stderr=writer)
+    process = subprocess.Popen([sys.executable, "-S", str(MODULE), "--port", "0"], stderr=writer)
     os.close(writer)
     try:
         with os.fdopen(reader, "rb", buffering=0) as log:
@@ -156,7 +156,7 @@ def test_a_log_that_is_stuck_does_not_keep_it_from_stopping():
     code = f"import sys; sys.path.insert(0, {str(MODULE.parent)!r}); import spiffproxy; spiffproxy.STOP_SECONDS = 1"
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{code}\nsys.exit(spiffproxy.main(['--port', '0']))"], stderr=writer
+        [sys.executable, "-S", "-c", f"{code}\nsys.exit(spiffproxy.main(['--port', '0']))"], stderr=writer
     )
     try:
         with os.fdopen(reader, "rb", buffering=0) as log:

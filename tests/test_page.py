@@ -408,7 +408,9 @@ def test_the_request_is_written_down(page, server):
 
 def _run_in_shell(command, **environ):
     """Return the arguments that a shell passes to curl."""
-    script = f"curl() {{ {sys.executable} -c 'import sys, json; print(json.dumps(sys.argv[1:]))' \"$@\"; }}\n{command}"
+    script = (
+        f"curl() {{ {sys.executable} -S -c 'import sys, json; print(json.dumps(sys.argv[1:]))' \"$@\"; }}\n{command}"
+    )
     ended = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True, timeout=20)
     return json.loads(ended.stdout)
 

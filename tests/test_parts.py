@@ -15,16 +15,29 @@ PARTS = sorted(path.name for path in (ROOT / "connectors").glob("spiffproxy_*"))
 EXAMPLES = ("--connectors", str(CONNECTORS))
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the module and everything beside it, in one place: its bytecode is made once."""
+    folder = tmp_path_factory.mktemp("copied")
+    (folder / "taken").mkdir()
+    shutil.copy(ROOT / "spiffproxy.py", folder)
+    shutil.copytree(ROOT / "connectors", folder / "connectors", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 @pytest.fixture
-def copy_module(tmp_path):
-    """Return a function that copies the module and everything beside it, but for the given names."""
+def take_out(copied):
+    """Return a function that takes a part out of the copy until the test ends, and returns the module."""
+    taken = []
 
-    def copy(*missing):
-        shutil.copy(ROOT / "spiffproxy.py", tmp_path)
-        shutil.copytree(ROOT / "connectors", tmp_path / "connectors", ignore=shutil.ignore_patterns(*missing))
-        return tmp_path / "spiffproxy.py"
+    def take(part):
+        (copied / "connectors" / part).rename(copied / "taken" / part)
+        taken.append(part)
+        return copied / "spiffproxy.py"
 
-    return copy
+    yield take
+    for part in taken:
+        (copied / "taken" / part).replace(copied / "connectors" / part)
 
 
 @pytest.fixture
@@ -98,9 +111,9 @@ def test_alone_it_says_which_part_a_request_needs(alone, start_server):
     ],
     ids=" ".join,
 )
-def test_a_missing_part_is_named_on_the_command_line(copy_module, arguments, part):
+def test_a_missing_part_is_named_on_the_command_line(take_out, arguments, part):
     """With exit status 2; without the part everything else works."""
-    module = copy_module(part)
+    module = take_out(part)
     ended = run_proxy(*arguments, *EXAMPLES, module=module)
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"spiffproxy: {is_missing(part)}\n")
     assert run_proxy("list", module=module).returncode == 0
@@ -114,27 +127,27 @@ def test_a_missing_part_is_named_on_the_command_line(copy_module, arguments, par
         ("spiffproxy_upstream.py", "UPSTREAMS_FILE", "/nowhere"),
     ],
 )
-def test_a_missing_part_that_a_setting_needs_is_named(copy_module, part, name, value):
-    module = copy_module(part)
+def test_a_missing_part_that_a_setting_needs_is_named(take_out, part, name, value):
+    module = take_out(part)
     ended = run_proxy("serve", "--port", "0", module=module, **{f"CONNECTOR_PROXY_{name}": value})
     assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing(part)}\n")
     assert run_proxy("list", module=module).returncode == 0
 
 
-def test_a_part_that_another_part_needs_is_named(copy_module):
+def test_a_part_that_another_part_needs_is_named(take_out):
     """The hosts that may be called are read with the HTTP client."""
     ended = run_proxy(
         "list",
-        module=copy_module("spiffproxy_http"),
+        module=take_out("spiffproxy_http"),
         CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS="api.example",
     )
     assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_http')}\n")
 
 
 @pytest.mark.parametrize("part", ["spiffproxy_schema", "spiffproxy_parameters"])
-def test_a_part_that_every_bundled_connector_needs(copy_module, part):
+def test_a_part_that_every_bundled_connector_needs(take_out, part):
     """Is named for each of them; other connectors go on working."""
-    module = copy_module(f"{part}.py")
+    module = take_out(f"{part}.py")
     listed = run_proxy("list", *EXAMPLES, module=module)
     assert listed.returncode == 1
     assert f"connector_smtp.commands.send_email: ModuleNotFoundError: No module named '{part}'\n" in listed.stdout
@@ -144,25 +157,25 @@ def test_a_part_that_every_bundled_connector_needs(copy_module, part):
     assert part in called.stdout
 
 
-def test_a_part_that_the_descriptions_need_is_named(copy_module):
-    ended = run_proxy("list", "--verbose", module=copy_module("spiffproxy_schema.py"))
+def test_a_part_that_the_descriptions_need_is_named(take_out):
+    ended = run_proxy("list", "--verbose", module=take_out("spiffproxy_schema.py"))
     assert (ended.returncode, ended.stderr) == (2, f"spiffproxy: {is_missing('spiffproxy_schema.py')}\n")
 
 
-def test_a_part_that_is_broken_is_not_called_missing(copy_module):
-    module = copy_module("spiffproxy_describe.py")
+def test_a_part_that_is_broken_is_not_called_missing(take_out):
+    module = take_out("spiffproxy_describe.py")
     (module.parent / "connectors" / "spiffproxy_describe.py").write_text("import a_module_that_nobody_has\n")
     ended = run_proxy("list", "--verbose", module=module)
     assert "No module named 'a_module_that_nobody_has'" in ended.stderr
     assert "missing beside" not in ended.stderr
 
 
-def test_a_part_that_a_connector_needs_is_named(copy_module, write_connector, tmp_path):
+def test_a_part_that_a_connector_needs_is_named(take_out, write_connector, tmp_path):
     """As what is missing of this connector, and of no other."""
     source = "from spiffproxy_program import ProgramCommand\nclass C(ProgramCommand):\n    program = ('true',)\n"
     name = write_connector(source)
     arguments = ("--connectors", str(tmp_path))
-    module = copy_module("spiffproxy_program.py")
+    module = take_out("spiffproxy_program.py")
     ended = run_proxy("call", f"{name}/C", *arguments, module=module)
     assert "cannot be imported: ModuleNotFoundError: No module named 'spiffproxy_program'" in ended.stdout
     listed = run_proxy("list", *arguments, module=module).stdout
@@ -171,8 +184,8 @@ def test_a_part_that_a_connector_needs_is_named(copy_module, write_connector, tm
     assert broken.endswith("No module named 'spiffproxy_program'")
 
 
-def test_without_the_page_a_browser_gets_the_text(copy_module, start_server):
-    server = start_server(module=copy_module("spiffproxy_page"))
+def test_without_the_page_a_browser_gets_the_text(take_out, start_server):
+    server = start_server(module=take_out("spiffproxy_page"))
     with urllib.request.urlopen(urllib.request.Request(server.url, headers={"Accept": "text/html"})) as response:
         assert response.read() == b"A connector proxy for SpiffArena. Its commands: /v1/commands\n"
 

@@ -431,7 +431,7 @@ def test_autocommit(call, sql, postgres):
 def test_autocommit_that_fails_halfway(make_call, sql):
     """A part of it may have been kept, so that SpiffArena must not try again."""
     sql("CREATE TABLE t (n int); ALTER TABLE t OWNER TO owner"), sql(OUTSIDE)
-    call = make_call(POSTGRES_TIMEOUT="0.5")
+    call = make_call(POSTGRES_TIMEOUT="2")
     for text in "CALL steps(8)", "SELECT pg_sleep(5)", "SELECT pg_terminate_backend(pg_backend_pid())":
         assert refusal(call("DoSQL", {"sql": text, "autocommit": True})) == ("OutcomeUnknown", 422)
     assert sql("SELECT n FROM t") == [(8,)]
@@ -1113,7 +1113,7 @@ def test_tls_that_does_not_begin(make_call, postgres, raw_server, mode, answer, 
             connection.recv(1)  # until the other side closes the connection
 
     server = raw_server(talk)
-    call = make_call(connection_string(postgres, port=server.port, sslmode=mode), POSTGRES_TIMEOUT="0.5")
+    call = make_call(connection_string(postgres, port=server.port, sslmode=mode), POSTGRES_TIMEOUT="2")
     assert refusal(call("DropTable", "t")) == (code, status)
 
 
@@ -1160,7 +1160,7 @@ def test_a_statement_that_takes_too_long(make_call, sql):
 
 def test_a_table_that_somebody_holds(make_call, postgres, sql):
     sql("CREATE TABLE t (n int); ALTER TABLE t OWNER TO owner")
-    call = make_call(POSTGRES_TIMEOUT="0.5")
+    call = make_call(POSTGRES_TIMEOUT="2")
     with psycopg.connect(postgres.admin) as other:
         other.execute("LOCK TABLE t")
         assert refusal(call("SelectValues", "t", {"columns": ["n"]})) == ("StatementTimeout", 503)
@@ -1235,7 +1235,7 @@ def test_a_connection_that_is_lost(make_call, postgres, sql, relay, mark, reacti
     """Silently or not: where nothing can have been kept, SpiffArena may try again, and else it may not."""
     sql("CREATE TABLE t (n int); ALTER TABLE t OWNER TO owner")
     relay.act = lambda data: reaction if mark in data else data
-    call = make_call(connection_string(postgres, port=relay.port), POSTGRES_TIMEOUT="0.5")
+    call = make_call(connection_string(postgres, port=relay.port), POSTGRES_TIMEOUT="2")
     assert refusal(call("InsertValues", "t", {"columns": ["n"], "values": [[1]]})) == (code, status)
     assert relay.ended.wait(10)
     assert sql("SELECT count(*) FROM t") == [(0,)]

@@ -468,34 +468,62 @@ class Nowhere(ProgramCommand):
 """
 
 
-@pytest.mark.parametrize(
-    ("program", "missing"),
-    [
-        (("a-program-that-nobody-has", "x"), "PATH"),
-        (("echo2.sh",), "PATH"),
-        (("./missing.sh",), "/.*/commands"),
-        (("./plain.txt",), "/.*/commands"),
-        (("./folder",), "/.*/commands"),
-        (("/nowhere/python",), "/.*/commands"),
-        (("",), "PATH"),
-        ((), "PATH"),
-    ],
-)
-def test_a_program_that_is_not_installed(make_program, tmp_path, program, missing):
-    """Is named by a call, which is unavailable, and by list and check; the connector's other commands work."""
-    call = make_program(program, source=TWO, files={"plain.txt": "", "echo2.sh": ""})
-    (call.folder / "plain.txt").chmod(0o644)
-    (call.folder / "folder").mkdir()
-    name = "".join(program[:1]) or "a program"
-    message = f"{call.name}/Nowhere needs {name}, which is not installed: {missing} has no such executable file"
+NOWHERE = [
+    (("a-program-that-nobody-has", "x"), "PATH"),
+    (("echo2.sh",), "PATH"),
+    (("./missing.sh",), "/.*/commands"),
+    (("./plain.txt",), "/.*/commands"),
+    (("./folder",), "/.*/commands"),
+    (("/nowhere/python",), "/.*/commands"),
+    (("",), "PATH"),
+    ((), "PATH"),
+]
+
+
+@pytest.fixture
+def make_half(make_program):
+    """Return a function that writes a connector with one program that is there and one that is not.
+
+    It returns what calls the commands, and a pattern of what is said of the program.
+    """
+
+    def make(program, missing):
+        call = make_program(program, source=TWO, files={"plain.txt": "", "echo2.sh": ""})
+        (call.folder / "plain.txt").chmod(0o644)
+        (call.folder / "folder").mkdir()
+        name = "".join(program[:1]) or "a program"
+        needs = f"{call.name}/Nowhere needs {name}, which is not installed"
+        return call, f"{needs}: {missing} has no such executable file"
+
+    return make
+
+
+@pytest.mark.parametrize(("program", "missing"), NOWHERE)
+def test_a_program_that_is_not_installed(make_half, program, missing):
+    """Is named by a call, which is unavailable; the connector's other commands work."""
+    call, message = make_half(program, missing)
     assert call(503, "Nowhere") == error_reply("connector_unavailable", f"^{message}.$")
     assert call(200, "Here") == result(True)
+
+
+def test_programs_that_are_not_installed_are_listed(make_half, tmp_path):
+    """And named by check, for all connectors and for one."""
+    made = [make_half(*row) for row in NOWHERE]
+    messages = [message for _, message in made]
     listed = run_proxy("list", "--connectors", str(tmp_path))
-    assert re.search(rf"\nMissing\n(  .*\n)*  {message}\.\n", listed.stdout)
+    for message in messages:
+        assert re.search(rf"\nMissing\n(  .*\n)*  {message}\.\n", listed.stdout)
     assert listed.returncode == 0
-    checked = run_proxy("check", call.name, "--connectors", str(tmp_path))
+    checked = run_proxy("check", "--connectors", str(tmp_path))
+    for message in messages:
+        assert re.search(rf"^{message}\.$", checked.stdout, re.MULTILINE), message
+    assert re.search(
+        r"\n[0-9]+ commands and 1 authentication checked, no fault found\. None was called: add --call\.\n$",
+        checked.stdout,
+    )
+    checked = run_proxy("check", made[0][0].name, "--connectors", str(tmp_path))
     assert re.fullmatch(
-        rf"{message}\.\n2 commands checked, no fault found\. None was called: add --call\.\n", checked.stdout
+        rf"{messages[0]}\.\n2 commands checked, no fault found\. None was called: add --call\.\n", checked.stdout
     )
 
 

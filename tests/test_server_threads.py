@@ -224,7 +224,7 @@ spiffproxy.threading.Thread = Thread
 
 
 def test_without_descriptors_it_waits_for_some(start_server):
-    shell = ("bash", "-c", 'ulimit -n 40; exec "$0" "$@"', sys.executable)
+    shell = ("bash", "-c", 'ulimit -n 40; exec "$0" "$@"', sys.executable, "-S")
     server = start_server(python=shell)
     with contextlib.ExitStack() as stack:
         for _ in range(60):
@@ -334,7 +334,7 @@ def test_a_signal_that_comes_twice_within_a_second_counts_once(start_server, num
 
 def test_nohup_keeps_it_running(start_server):
     """Who ignores SIGHUP for it wants it to go on."""
-    server = start_server(python=["sh", "-c", 'trap "" HUP; exec "$0" "$@"', sys.executable])
+    server = start_server(python=["sh", "-c", 'trap "" HUP; exec "$0" "$@"', sys.executable, "-S"])
     server.process.send_signal(signal.SIGHUP)
     time.sleep(0.5)  # longer than it takes to stop
     assert request(server, "GET", "/liveness")[0] == 200

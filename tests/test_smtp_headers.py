@@ -26,8 +26,8 @@ with pytest.MonkeyPatch.context() as patch:
     headers = importlib.import_module("connector_smtp.headers")
     messages = importlib.import_module("connector_smtp.message")
 
-thousands = settings(
-    derandomize=True, database=None, max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck)
+examples = settings(
+    derandomize=True, database=None, max_examples=300, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 # --- decoders ---
@@ -173,13 +173,13 @@ def test_a_subject_arrives_as_it_was_written(text):
     check_subject(text)
 
 
-@thousands
+@examples
 @given(texts | ascii_texts)
 def test_any_subject_arrives_as_it_was_written(text):
     check_subject(text)
 
 
-@settings(thousands, max_examples=300)
+@examples
 @given(texts | ascii_texts)
 def test_any_header_of_the_author_arrives_as_it_was_written(text):
     """Without the blanks around it; words that are longer than a line are tried elsewhere."""
@@ -243,7 +243,7 @@ def test_one_mailbox_stays_one(name):
     check_mailboxes([name] * 3)
 
 
-@thousands
+@examples
 @given(st.lists(names, min_size=1, max_size=4))
 def test_any_mailbox_stays_one(many):
     check_mailboxes(many)
@@ -357,7 +357,7 @@ def test_a_file_name_arrives_as_it_was_written(text):
     check_filename(text)
 
 
-@thousands
+@examples
 @given((texts | ascii_texts).map(str.strip))
 def test_any_file_name_arrives_as_it_was_written(text):
     check_filename(text)
@@ -372,7 +372,7 @@ def check_lines(content):
     assert max(map(len, content.split(b"\r\n"))) <= 998
 
 
-@thousands
+@examples
 @given(
     st.lists(texts | st.sampled_from(["\n", "\r", "\r\n", "\n\n", "\r\r\n", ".", "\0", "x" * 999, " \n"]), max_size=9)
 )
@@ -394,7 +394,7 @@ MESSAGE_BYTES = st.lists(
 TYPES = ["message/rfc822", "message/delivery-status", "message/partial", "message/external-body", "message/global"]
 
 
-@thousands
+@examples
 @given(MESSAGE_BYTES, st.sampled_from([*TYPES, "multipart/mixed", "multipart/x", "text/plain", "text/calendar", "a/b"]))
 def test_any_attachment_arrives(content, media_type):
     """A message is sent as it is or as a file of bytes, all else by base64; its ends of lines may become CRLF."""
