@@ -314,7 +314,7 @@ def test_whatever_bytes_are_sent_the_server_lives(start_server, tmp_path):
     os.set_blocking(stderr.fileno(), False)  # read as it comes: a full pipe would halt the server
     seen, log = set(), []
 
-    @settings(max_examples=4 * settings().max_examples)
+    @settings(max_examples=8 * settings().max_examples)
     @given(mutations() | st.binary())
     def send(data):
         seen.add(check_bytes(data, exchange(server, data)))
