@@ -429,7 +429,7 @@ def test_the_region(make_call, store, environ, parameters):
         ({"file_data": "grün"}, "file_data is neither"),
         ({"file_data": "dGV4dA"}, "file_data is neither"),
         ({"file_data": "data:text/plain,text"}, "data:<mimetype>;name=<name>;base64,<data>"),
-        ({"file_data": {"a": 1}}, "file_data must be a data URL, or an object with filename, content_base64"),
+        ({"file_data": {"a": 1}}, "file_data: content_base64 is missing. Use an object with filename"),
         ({"file_data": {"content_base64": "YQ"}}, "file_data: content_base64 is not base64"),
         ({"file_data": "data:text/plain;base64,YQ"}, "file_data: the part after the comma is not base64"),
         ({"file_data": "data:text/plain;x=%C3%BC;base64,"}, "file_data: x in the mimetype is"),
