@@ -215,7 +215,10 @@ def test_a_body_in_another_format(http_call, upstream, response_format, body, co
         upstream.answer = lambda request, status=status: (status, {"Content-Type": JSON}, body)
         answer = http_call("GetRequestV2", url=upstream.url, response_format=response_format)
         assert outcome(answer) == (text, expected, status)
-        assert code in answer.json["error"]["message"]
+        message = answer.json["error"]["message"]
+        assert f", {code}: " in message
+        assert ('. Set response_format to "text". The body is ' in message) == (status == 200)
+        assert re.search("The body is (application/json: .|empty$)", message)
 
 
 @pytest.mark.parametrize("command", VERSION_2)

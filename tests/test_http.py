@@ -116,7 +116,8 @@ def test_version_2_from_400_on(http_call, upstream, command, status):
     answer = http_call(command, url=f"{upstream.url}/path?q=s3cret").json
     assert answer["command_response"]["http_status"] == status
     assert answer["error"]["error_code"] == f"HttpError{status}"
-    assert f"{upstream.url}/path responded with {status}" in answer["error"]["message"]
+    end = "" if command == "HeadRequestV2" else ": words"
+    assert answer["error"]["message"].endswith(f"{upstream.url}/path responded with {status}{end}")
     assert "s3cret" not in json.dumps(answer)
     if command != "HeadRequestV2":
         assert answer["command_response"]["body"] == {"raw_response": "words"}
