@@ -166,6 +166,8 @@ def refuse(path: str, value: Any, schema: dict[str, Any]) -> ValueError:
         hint = " Remove the quotes around it."
     elif kind in SCALARS and types == ["string"]:
         hint = " Put quotes around it."
+    elif kind == "null" and types == ["string"]:
+        hint = " Fill it in, as a string in quotes."
     actual = json.dumps(value) if isinstance(value, bool) else NOUNS[kind]
     return ValueError(f"{path} must be {expected}, but is {actual}.{hint}")
 

@@ -99,7 +99,11 @@ def test_a_file_is_an_object_or_a_data_url(value, expected):
         (make_file(mimetype="a/b\r\nX: y"), "file: mimetype contains a line break or a null character"),
         *(
             (value, "file must be a data URL, or an object with filename, content_base64 and mimetype")
-            for value in (None, 5, True, [], {}, {"filename": "a"}, [make_file()])
+            for value in (None, 5, True, [], [make_file()])
+        ),
+        *(
+            (value, "file: content_base64 is missing. Use an object with filename, content_base64 and mimetype, or a")
+            for value in ({}, {"filename": "a"})
         ),
     ],
 )
@@ -211,7 +215,10 @@ def test_a_body_in_another_format(http_call, upstream, response_format, body, co
         upstream.answer = lambda request, status=status: (status, {"Content-Type": JSON}, body)
         answer = http_call("GetRequestV2", url=upstream.url, response_format=response_format)
         assert outcome(answer) == (text, expected, status)
-        assert code in answer.json["error"]["message"]
+        message = answer.json["error"]["message"]
+        assert f", {code}: " in message
+        assert ('. Set response_format to "text". The body is ' in message) == (status == 200)
+        assert re.search("The body is (application/json: .|empty$)", message)
 
 
 @pytest.mark.parametrize("command", VERSION_2)
@@ -468,7 +475,7 @@ def test_a_body_that_is_null(http_call, upstream):
         ("multipart", {"\ud800": "b"}, "data contains half of a surrogate pair"),
         ("multipart", {"\ud800": {}}, "must be a string"),
         ("multipart", {"a": "\ud800"}, "data contains half of a surrogate pair"),
-        ("file", {}, "data must be a data URL, or an object with filename, content_base64 and mimetype"),
+        ("file", {}, "data: content_base64 is missing. Use an object with filename"),
         ("file", [make_file()], "data must be a data URL, or an object"),
         ("file", "text", "data: a string must be a data URL"),
         ("file", {"content_base64": "!"}, "data: content_base64 is not base64"),

@@ -116,7 +116,8 @@ def test_version_2_from_400_on(http_call, upstream, command, status):
     answer = http_call(command, url=f"{upstream.url}/path?q=s3cret").json
     assert answer["command_response"]["http_status"] == status
     assert answer["error"]["error_code"] == f"HttpError{status}"
-    assert f"{upstream.url}/path responded with {status}" in answer["error"]["message"]
+    end = "" if command == "HeadRequestV2" else ": words"
+    assert answer["error"]["message"].endswith(f"{upstream.url}/path responded with {status}{end}")
     assert "s3cret" not in json.dumps(answer)
     if command != "HeadRequestV2":
         assert answer["command_response"]["body"] == {"raw_response": "words"}
@@ -551,7 +552,16 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ),
         ({"url": "ftp://127.0.0.1/x"}, "InvalidSchema", 'begins with "ftp:"'),
         ({"url": "data:,x"}, "InvalidSchema", 'begins with "data:"'),
-        ({"url": "localhost:7004/x"}, "InvalidSchema", 'begins with "localhost:"'),
+        (
+            {"url": "localhost:7004/x?key=s3cret"},
+            "InvalidSchema",
+            'begins with "localhost:". It must begin with https:// or http://. Write http://localhost:7004/x',
+        ),
+        ({"url": "localhost:s3cret"}, "InvalidSchema", 'begins with "localhost:". It must begin with https:// or'),
+        ({"url": "secret:s3cret"}, "InvalidSchema", 'begins with "secret:". SpiffArena did not replace the secret.'),
+        ({"url": " SPIFF_SECRET:s3cret/x"}, "InvalidSchema", "SpiffArena did not replace the secret. Check its name"),
+        ({"url": '"https://example.org/s3cret"'}, "InvalidSchema", "The URL is in two pairs of quotes. Remove one"),
+        ({"url": " '/s3cret'"}, "MissingSchema", "The URL is in two pairs of quotes. Remove one"),
         ({"url": "http:///x"}, "InvalidURL", "The URL has no host. Write it as in https://api.example.org/path"),
         ({"url": "http://"}, "InvalidURL", "no host"),
         ({"url": "http:x"}, "InvalidURL", "no host"),
@@ -583,7 +593,7 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
         ({"url": "http://a/\ud800"}, "InvalidURL", "surrogate"),
         ({"url": "http://\ud800/"}, "InvalidURL", "surrogate"),
         ({"url": 5}, "ValueError", "url must be a string, but is a number"),
-        ({"url": None}, "ValueError", "url must be a string, but is null"),
+        ({"url": None}, "ValueError", "url must be a string, but is null. Fill it in, as a string in quotes."),
         (
             {"data": 1, "body_format": "form"},
             "ValueError",

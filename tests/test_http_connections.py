@@ -559,7 +559,9 @@ def test_what_may_pass_is_tried_again(http_call, raw_server):
         answer = http_call(command, url=raw_server(keep_time).url, attempts=2).json
         assert times[-1] - times[0] >= len(times) - 1
         outcomes = [line.rpartition(": ")[2] for line in answer["spiff__logs"] if "attempt" in line]
-        return outcomes, (answer["error"] or {}).get("error_code", "HTTP 200")
+        error = answer["error"] or {"error_code": "HTTP 200", "message": ""}
+        assert error["message"].endswith(" (after 2 attempts)") == (len(outcomes) == 2 and outcomes[1] != "HTTP 200")
+        return outcomes, error["error_code"]
 
     assert at_once(call, TRIES) == [(outcomes, outcomes[-1]) for _, _, outcomes in TRIES]
 

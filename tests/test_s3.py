@@ -429,7 +429,7 @@ def test_the_region(make_call, store, environ, parameters):
         ({"file_data": "grün"}, "file_data is neither"),
         ({"file_data": "dGV4dA"}, "file_data is neither"),
         ({"file_data": "data:text/plain,text"}, "data:<mimetype>;name=<name>;base64,<data>"),
-        ({"file_data": {"a": 1}}, "file_data must be a data URL, or an object with filename, content_base64"),
+        ({"file_data": {"a": 1}}, "file_data: content_base64 is missing. Use an object with filename"),
         ({"file_data": {"content_base64": "YQ"}}, "file_data: content_base64 is not base64"),
         ({"file_data": "data:text/plain;base64,YQ"}, "file_data: the part after the comma is not base64"),
         ({"file_data": "data:text/plain;x=%C3%BC;base64,"}, "file_data: x in the mimetype is"),
@@ -461,12 +461,21 @@ def test_mistakes_of_the_author(make_call, store, parameters, words):
         ("http://", "InvalidURL"),
         ("http://user:s3cret@minio", "InvalidURL"),
         ("http://minio/?a=b", "InvalidURL"),
+        ("http://a..b", "InvalidURL"),
     ],
 )
 @pytest.mark.parametrize("command", ["PresignUrl", "GetObject"])
 def test_endpoints_that_are_none(make_call, command, endpoint, code):
     _, error, status = make_call(S3_URL="")(command, key="k", endpoint_url=endpoint)
     assert (error["error_code"], status) == (code, 400)
+    assert re.match("endpoint_url(: The URL| contains)", error["message"])
+    assert "s3cret" not in error["message"]
+
+
+def test_an_endpoint_of_the_operator_that_is_none(make_call):
+    """The author cannot correct it, so the message names the setting."""
+    _, error, _ = make_call(S3_URL="http://a..b")("GetObject", key="k", endpoint_url="http://minio")
+    assert (error["error_code"], error["message"][:35]) == ("InvalidURL", "CONNECTOR_PROXY_S3_URL: The URL's h")
 
 
 # --- presigned URLs ---
@@ -517,7 +526,7 @@ def test_no_presigned_url(make_call, parameters):
 @pytest.mark.parametrize(
     ("answer", "code", "status", "words"),
     [
-        (error_answer(404, "NoSuchKey"), "NoSuchKey", 404, "S3 responded with 404: NoSuchKey: In S3's own words$"),
+        (error_answer(404, "NoSuchKey"), "NoSuchKey", 404, "404: NoSuchKey: In S3's own words$"),
         (error_answer(404, "NoSuchBucket", ""), "NoSuchBucket", 404, "NoSuchBucket: The bucket does not exist$"),
         (error_answer(403, "AccessDenied"), "AccessDenied", 403, ""),
         (error_answer(403, "InvalidAccessKeyId"), "InvalidAccessKeyId", 403, ""),
@@ -585,7 +594,7 @@ def test_another_region(make_call, upstream, command, status, code, header, elem
         parameters["file_data"] = ""
     _, error, _ = make_call()(command, **parameters)
     assert error["error_code"] == (code or "S3Error")
-    start = f"S3 responded with {status}: {code}: no" if code else f"S3 responded with {status}"
+    start = f"S3 at {urlsplit(upstream.url).netloc} responded with {status}" + (f": {code}: no" if code else "")
     end = f". The bucket is in another region: set region to {named}" if named else ""
     assert error["message"] == start + end
     if named:

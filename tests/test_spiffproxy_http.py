@@ -151,7 +151,7 @@ def test_a_status_that_is_an_error(client, upstream, catch, status):
     upstream.answer = lambda request: (status, {"Content-Type": JSON, "Content-Length": len(body)}, body)
     error = catch(client.send, "GET", f"{upstream.url}/a?q=s3cret")
     assert (error.error_code, error.http_status) == (f"HttpError{status}", status)
-    assert str(error) == f"GET {upstream.url}/a responded with {status}: {body.decode()}"
+    assert str(error) == f"GET {upstream.url}/a responded with {status}" + (f": {body.decode()}" if body else "")
     assert (error.response.status, error.response.body) == (status, body)
 
 
@@ -301,6 +301,7 @@ def test_a_response_that_is_not_json(client, upstream, catch, body):
     error = catch(client.send("GET", f"{upstream.url}/a?q=s3cret").json)
     assert (error.error_code, error.http_status, error.response) == ("JSONDecodeError", 200, None)
     assert str(error).startswith(f"GET {upstream.url}/a responded with 200, JSONDecodeError: ")
+    assert str(error).endswith(". The body is application/json" if body else ". The body is empty")
     assert "t0ken" not in str(error)
 
 

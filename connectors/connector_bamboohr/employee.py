@@ -74,7 +74,8 @@ def check(parameter: str, value: str, pattern: str, expected: str, *, secret: bo
     if re.fullmatch(pattern, value.strip()):
         return value.strip()
     if secret:
-        raise invalid_parameter(f"{parameter} is invalid. Use {expected}")
+        problem = "invalid" if value.strip() else "empty"
+        raise invalid_parameter(f"{parameter} is {problem}. Use {expected}")
     raise invalid_value(parameter, value, expected)
 
 

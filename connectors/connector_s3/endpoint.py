@@ -49,16 +49,27 @@ def find_bucket(
 ) -> Url:
     """Return the URL of the bucket, without a slash at its end; raise `RequestError`."""
     name = read_bucket(bucket)
-    text = read_setting(config, "CONNECTOR_PROXY_S3_URL") or read_text("endpoint_url", endpoint_url).strip()
-    endpoint = parse_url(text or aws_url(read_region(region, config)))
-    if endpoint.credentials or "?" in endpoint.target:
-        raise RequestError("InvalidURL", "The URL of the endpoint contains a user or a query. Remove it", 400)
+    setting = read_setting(config, "CONNECTOR_PROXY_S3_URL")
+    text = setting or read_text("endpoint_url", endpoint_url).strip()
+    source = "CONNECTOR_PROXY_S3_URL" if setting else "endpoint_url"
+    endpoint = read_endpoint(source, text or aws_url(read_region(region, config)))
     path = endpoint.target.rstrip("/")
     if is_virtual(addressing_style, name, at_aws=not text):
         if read_address(endpoint.host):
             raise invalid_parameter('addressing_style is "virtual", but the endpoint is an address. Use "path"')
         return parse_url(f"{endpoint.scheme}://{name}.{endpoint.netloc}")._replace(target=path)
     return endpoint._replace(target=f"{path}/{encode_path(name)}")
+
+
+def read_endpoint(source: str, text: str) -> Url:
+    """Return the URL; raise `RequestError` that names its source, a parameter or a setting."""
+    try:
+        endpoint = parse_url(text)
+    except RequestError as error:
+        raise RequestError(error.error_code, f"{source}: {error}", error.http_status) from None
+    if endpoint.credentials or "?" in endpoint.target:
+        raise RequestError("InvalidURL", f"{source} contains a user or a query. Remove it", 400)
+    return endpoint
 
 
 def aws_url(region: str) -> str:

@@ -179,7 +179,8 @@ def read_error(response: Response, errors: dict[str, str], region: str) -> Reque
     code, words = str(element.get("Code") or ""), shorten(str(element.get("Message") or ""))
     if not re.fullmatch("[A-Za-z0-9.]{1,80}", code):
         code = ""
-    message = ": ".join(filter(None, [f"S3 responded with {response.status}", code, words or errors.get(code)]))
+    start = f"S3 at {response.last_request.url.netloc} responded with {response.status}"
+    message = ": ".join(filter(None, [start, code, words or errors.get(code)]))
     right_region = find_region(response, element)
     if right_region not in ("", region):
         message = f"{message}. The bucket is in another region: set region to {right_region}"

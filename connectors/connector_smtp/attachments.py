@@ -18,7 +18,7 @@ class Attachment(NamedTuple):
 
 def read_attachments(value: Any) -> list[Attachment]:
     items = value if isinstance(value, list) else [value] if value else []
-    return [read_attachment(f"email_attachments, number {number}", item) for number, item in enumerate(items, 1)]
+    return [read_attachment(f"email_attachments[{index}]", item) for index, item in enumerate(items)]
 
 
 def read_attachment(place: str, item: Any) -> Attachment:

@@ -15,9 +15,9 @@ def read_content_ids(attachments: Any, html: Any) -> list[str]:
     """Return the content id of each attachment, or an empty string; an id needs HTML that can refer to it."""
     items = attachments if isinstance(attachments, list) else [attachments] if attachments else []
     content_ids: list[str] = []
-    for number, item in enumerate(items, 1):
-        content_id = read_content_id(f"email_attachments, number {number}", item)
-        place = f"email_attachments, number {number}: content_id is {show(content_id)}"
+    for index, item in enumerate(items):
+        content_id = read_content_id(f"email_attachments[{index}]", item)
+        place = f"email_attachments[{index}]: content_id is {show(content_id)}"
         if content_id and not html:
             raise ValueError(f"{place}, which is for an image in email_html. Set email_html, or remove content_id.")
         if content_id and content_id in content_ids:

@@ -28,7 +28,7 @@ def send(email: Any, config: Any) -> None:
     if len(senders) != 1:
         raise ValueError(f"email_from must be one address, but has {len(senders)}.")
     if not to + cc + bcc:
-        raise ValueError("email_to is empty. Name a recipient.")
+        raise ValueError('email_to is empty. Name a recipient, such as "jane@example.org".')
     message = compose(
         subject=email.email_subject,
         body=email.email_body,

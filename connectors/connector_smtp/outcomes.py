@@ -17,6 +17,10 @@ class SentToSome(smtplib.SMTPRecipientsRefused):
     """Refused for some recipients; sending the message again would send it to the other recipients twice."""
 
 
+class WrongPassword(smtplib.SMTPAuthenticationError):
+    """Refused with the code of a wrong user or password."""
+
+
 def describe_error(error: Exception) -> str:
     """Return the message; for a refusal, it has the server's own words."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
@@ -27,7 +31,8 @@ def describe_error(error: Exception) -> str:
         words = read_words(error.smtp_error)
         if error.smtp_code == NOT_SMTP:
             return f"The server's reply is not SMTP: {words}"
-        return f"The server answered {error.smtp_code} {words}"
+        hint = "smtp_user or smtp_password is wrong. " if isinstance(error, WrongPassword) else ""
+        return f"{hint}The server answered {error.smtp_code} {words}"
     if isinstance(error, ssl.SSLCertVerificationError):
         message = f"The server's certificate is not trusted: {error.verify_message}"
         if error.verify_code in UNKNOWN_AUTHORITY:

@@ -12,6 +12,7 @@ import hmac
 import re
 import smtplib
 import socket
+import ssl
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ from spiffproxy_http.sockets import seconds_until
 
 from connector_smtp.connection import connect, wrap_tls
 from connector_smtp.errors import NOT_SMTP
+from connector_smtp.outcomes import WrongPassword
 
 if TYPE_CHECKING:
     from connector_smtp.bearer import TokenLogin
@@ -62,6 +64,8 @@ class Session:
         self._host, self._port, self._helo_name = host, port, helo_name
         self._deadline = self._reply_deadline = deadline
         self._received = b""
+        self._has_greeting = False  # or the start of one
+        self._uses_tls = False  # from the start
         self._send_error: OSError | None = None
         self._extensions: dict[str, str] = {}
         self._secrets: list[str] = []  # which a server may repeat, and no message may have
@@ -74,12 +78,13 @@ class Session:
         self._socket.close()
         is_late = isinstance(error, socket.timeout) or time.monotonic() >= self._deadline
         if is_late and isinstance(error, (OSError, ValueError)) and not isinstance(error, REFUSALS):
-            raise TimeoutError("The mail server did not accept the message in time") from None
+            raise TimeoutError(self._describe_timeout()) from None
 
     # --- from the greeting to QUIT ---
 
     def open(self, *, use_tls: bool) -> None:
         """Read the greeting, with `use_tls` after the TLS handshake, and send EHLO."""
+        self._uses_tls = use_tls
         if use_tls:
             self._start_handshake()
         try:
@@ -92,7 +97,8 @@ class Session:
 
     def start_tls(self) -> None:
         if "STARTTLS" not in self._extensions:
-            raise smtplib.SMTPNotSupportedError("The server does not offer STARTTLS.")
+            hint = "Set smtp_starttls to false, or use smtp_ssl with port 465."
+            raise smtplib.SMTPNotSupportedError(f"The server does not offer STARTTLS. {hint}")
         reply = self._command("STARTTLS")
         if not reply.is_positive:
             raise smtplib.SMTPResponseException(*reply)
@@ -103,7 +109,7 @@ class Session:
     def log_in(self, user: str, password: str) -> None:
         """Try the mechanisms that both sides support; if the server refuses one, it may accept the next."""
         self._secrets += [password, encode(password.encode()), encode(f"\0{user}\0{password}".encode())]
-        mechanisms = self._find_offered(list_password_mechanisms(user + password))
+        mechanisms = self._find_offered(list_password_mechanisms(user + password), "smtp_password")
         failures: list[Reply] = []
         for mechanism in mechanisms:
             try:
@@ -118,11 +124,13 @@ class Session:
             if reply.code == CLOSING:
                 break
         about_login = [reply for reply in failures if reply.code not in NOT_THIS_MECHANISM]
-        raise smtplib.SMTPAuthenticationError(*(about_login or failures)[-1])
+        refusal = (about_login or failures)[-1]
+        error_class = WrongPassword if refusal.code == WRONG_LOGIN else smtplib.SMTPAuthenticationError
+        raise error_class(*refusal)
 
     def log_in_with_token(self, login: TokenLogin) -> None:
         """Log in with an access token, and if the server does not accept it, once more with a new one."""
-        mechanism = self._find_offered(TOKEN_MECHANISMS)[0]
+        mechanism = self._find_offered(TOKEN_MECHANISMS, "smtp_oauth2")[0]
         try:
             self._send_token(mechanism, login)
         except smtplib.SMTPAuthenticationError as refusal:
@@ -163,6 +171,12 @@ class Session:
 
     # --- steps of these methods ---
 
+    def _describe_timeout(self) -> str:
+        if self._has_greeting:
+            return "The mail server did not accept the message in time"
+        hint = "" if self._uses_tls else " A port with TLS from the start needs smtp_ssl."
+        return f"{self._host} port {self._port} sent no greeting. Is it a mail server?{hint}"
+
     def _start_handshake(self) -> None:
         self._socket.settimeout(seconds_until(self._deadline))
         self._socket = wrap_tls(self._socket, self._host, self._port)
@@ -182,10 +196,13 @@ class Session:
         if not second.is_positive:
             raise smtplib.SMTPHeloError(*(second if reply.code in NOT_IMPLEMENTED else reply))
 
-    def _find_offered(self, mechanisms: list[str]) -> list[str]:
+    def _find_offered(self, mechanisms: list[str], parameter: str) -> list[str]:
         """Return the mechanisms that the server offers; raise an error if it offers none of them."""
         if "AUTH" not in self._extensions:
-            raise smtplib.SMTPNotSupportedError("The server does not offer a login (AUTH).")
+            hint = f"Leave smtp_user and {parameter} empty."
+            if not isinstance(self._socket, ssl.SSLSocket):  # many servers offer it only after TLS
+                hint = f"Set smtp_starttls or smtp_ssl, or leave smtp_user and {parameter} empty."
+            raise smtplib.SMTPNotSupportedError(f"The server does not offer a login (AUTH). {hint}")
         offered = self._extensions["AUTH"].strip()
         found = [mechanism for mechanism in mechanisms if mechanism in offered.upper().split()]
         if not found:
@@ -309,6 +326,7 @@ class Session:
             if not received:
                 break
             self._received += received
+            self._has_greeting = True
         line, newline, self._received = self._received.partition(b"\n")
         return line + newline
 

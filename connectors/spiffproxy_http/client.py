@@ -61,13 +61,19 @@ class Response:
         try:
             return parse_json(self.body, self.headers)
         except JSONDecodeError as error:
-            message = f"{self._request} responded with {self.status}, JSONDecodeError: {error}"
+            problem = f"JSONDecodeError: {error}. {self.describe_body()}"
+            message = f"{self._request} responded with {self.status}, {problem}"
             raise RequestError("JSONDecodeError", message, self.status) from None
+
+    def describe_body(self) -> str:
+        """Return a sentence about the body that does not quote it."""
+        media_type = parse_media_type(find_content_type(self.headers))[0]
+        return f"The body is {media_type or 'without a content type'}" if self.body else "The body is empty"
 
     def to_error(self, error_code: str, problem: str = "") -> RequestError:
         """Return an error with the status of the response, whose message quotes the start of the body."""
         excerpt = make_excerpt(self.text, parse_media_type(find_content_type(self.headers))[0])
-        message = f"{self._request} responded with {self.status}{problem}: {excerpt}"
+        message = ": ".join(filter(None, [f"{self._request} responded with {self.status}{problem}", excerpt]))
         return RequestError(error_code, message, self.status, self)
 
 
@@ -132,6 +138,8 @@ class Client:
                 self.logs.append(f"{request}, attempt {attempt} of {attempts}: {error.error_code}")
                 seconds = find_seconds_to_wait(error)
                 if attempt >= attempts or not self._may_retry(error, seconds):
+                    if attempt > 1:
+                        error.args = (f"{error} (after {attempt} attempts)",)
                     raise
             else:
                 self.logs.append(f"{request}, attempt {attempt} of {attempts}: HTTP {response.status}")

@@ -69,7 +69,10 @@ def read_file(place: str, value: Any) -> File:
             raise ValueError(f"{place}: a string must be a data URL, data:<mimetype>;name=<name>;base64,<data>")
         filename, content = None, decode_base64(f"{place}: the part after the comma", match["data"])
         media_type, parameters = read_media_type(place, match["type"], is_escaped=True)
-    elif is_file(value):
+    elif isinstance(value, dict):
+        if not is_file(value):
+            hint = "Use an object with filename, content_base64 and mimetype, or a data URL"
+            raise ValueError(f"{place}: content_base64 is missing. {hint}")
         filename, content = value.get("filename"), decode_base64(f"{place}: content_base64", value["content_base64"])
         media_type, parameters = read_media_type(place, value.get("mimetype") or DEFAULT_TYPE)
     else:

@@ -22,6 +22,9 @@ ZONE = re.compile(r"%25((?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)")  # RFC 6874 sect
 LINK_LOCAL = IPv6Network("fe80::/10")  # from Python 3.13 on, is_link_local includes other addresses
 LABEL = re.compile("[a-z0-9_-]{1,63}")
 SAFE_CHARACTERS = "!$&'()*+,/:;=?@[]~%"  # which `requests` does not encode either
+SECRET_PREFIXES = {"secret", "spiff_secret"}  # which SpiffArena replaces by the secret
+# a URL without a scheme, up to its query, which may be secret
+LOCAL_URL = re.compile(r"localhost:[0-9]{1,5}(?![^/?#])(?:/[^?#@\s]{0,80}(?![^?#]))?", re.IGNORECASE)
 NOTHING_TO_QUOTE = re.compile("[A-Za-z0-9!$&'()*+,/:;=?@~._-]*")
 
 
@@ -78,12 +81,11 @@ def parse_url(text: Any) -> Url:
     scheme, authority, path, query = match.groups() if match else (None, None, "", None)
     if not text.strip():
         raise RequestError("MissingSchema", f"The URL is empty. {HINT}", 400)
-    if not scheme:  # the message does not quote the URL: it may be a secret in the wrong place
-        raise RequestError("MissingSchema", "The URL has no scheme. Write https:// in front of it", 400)
+    if not scheme:
+        raise RequestError("MissingSchema", describe_start(text.strip(), ""), 400)
     scheme = scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        message = f"The URL begins with {show(scheme[:20] + ':')}. It must begin with https:// or http://"
-        raise RequestError("InvalidSchema", message, 400)
+        raise RequestError("InvalidSchema", describe_start(text.strip(), scheme), 400)
     if not authority:
         raise invalid_url(f"The URL has no host. {HINT}")
     parts = AUTHORITY.fullmatch(authority)
@@ -96,6 +98,23 @@ def parse_url(text: Any) -> Url:
     zone = read_zone(host, parts["zone"])
     port = read_port(parts["port"], show_part(parts["port"], text)) or DEFAULT_PORTS[scheme]
     return Url(scheme, host, port, target, credentials, zone)
+
+
+def describe_start(text: str, scheme: str) -> str:
+    """Return what is wrong with a URL that does not begin with https:// or http://.
+
+    It quotes no more than the scheme and an address of this machine: the URL may be a secret in the wrong place.
+    """
+    if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
+        return "The URL is in two pairs of quotes. Remove one"
+    if not scheme:
+        return "The URL has no scheme. Write https:// in front of it"
+    start = f"The URL begins with {show(scheme[:20] + ':')}."
+    if scheme in SECRET_PREFIXES:
+        return f"{start} SpiffArena did not replace the secret. Check its name"
+    local = LOCAL_URL.match(text)
+    hint = f". Write http://{local.group()}" if local else ""
+    return f"{start} It must begin with https:// or http://{hint}"
 
 
 def invalid_url(message: str) -> RequestError:
