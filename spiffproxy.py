@@ -91,6 +91,9 @@ IDLE_THREAD_SECONDS = 10  # after this, a thread that waits to accept ends
 POLL_SECONDS = 0.2  # how often the server looks whether it must stop
 STOP_SECONDS = 45  # for running calls to finish when the server stops; SpiffArena does not wait longer
 
+# receive or send what can be at once; Windows does not have it, and TLS sockets have no flags
+DONT_WAIT = (socket.MSG_DONTWAIT,) if hasattr(socket, "MSG_DONTWAIT") else ()
+
 SET_A_KEY = "set CONNECTOR_PROXY_API_KEY"
 NO_BODY = (204, 304)  # the statuses whose responses have no body (RFC 9110 section 6.4.1)
 JSON = "application/json"
@@ -1264,8 +1267,6 @@ def quote_fields(fields: dict[str, Any]) -> dict[str, Any]:
 # --- The built-in server: one connection --------------------------------------------------------------------------
 
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-# receive or send what can be at once; Windows does not have it, and TLS sockets take no flags
-DONT_WAIT = (socket.MSG_DONTWAIT,) if hasattr(socket, "MSG_DONTWAIT") else ()
 
 
 class Connection:
