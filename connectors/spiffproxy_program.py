@@ -79,10 +79,12 @@ class ProgramCommand:
     @classmethod
     def find_missing_requirements(cls) -> list[str]:
         """Return what is missing if the program is not installed; the proxy calls this at each call."""
+        folder, name = find_folder(cls), "".join(cls.program[:1]) or "a program"
+        if not folder.is_dir():
+            return [f"{command_id(cls)} needs {name}, which cannot run in an archive: put the connector into a folder."]
         if find_executable(cls):
             return []
-        name = "".join(cls.program[:1]) or "a program"
-        place = find_folder(cls) if "/" in name else "PATH"
+        place = folder if "/" in name else "PATH"
         return [f"{command_id(cls)} needs {name}, which is not installed: {place} has no such executable file."]
 
     def execute(self, config: Mapping[str, Any], task_data: Any) -> dict[str, Any]:
@@ -138,9 +140,7 @@ def read_result(status: int, output: bytes) -> dict[str, Any]:
     try:
         result, fault = parse_output(output), ""
     except (ValueError, ProxyError) as error:
-        reason = str(error).replace(
-            "The body is not valid JSON", "it is not valid JSON, so print nothing else to stdout"
-        )
+        reason = str(error).replace("The body is not valid JSON", "it is not valid JSON; print nothing else to stdout")
         result, fault = {}, f"The output of the program is not a valid result: {reason}"
     if status and not isinstance(result.get("error"), dict):
         end = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"

@@ -113,12 +113,12 @@ def test_the_zip_has_bytecode_that_does_not_depend_on_dates(built):
         assert {archive.read(name)[4:8] for name in compiled} == {b"\1\0\0\0"}
 
 
-def write_connector(folder, name="mine"):
+def write_connector(folder, name="mine", source=COMMAND):
     commands = folder / f"connector_{name}" / "commands"
     commands.mkdir(parents=True)
     for package in commands, commands.parent:
         (package / "__init__.py").touch()
-    (commands / "hello.py").write_text(COMMAND)
+    (commands / "hello.py").write_text(source)
 
 
 def test_connectors_of_ones_own_go_in_too(sources, tmp_path):
@@ -206,6 +206,16 @@ def test_the_pyz_runs_from_any_folder(pyz, tmp_path, upstream, place, flags):
     assert "  smtp/SendEmail(" in out
     out = run(sys.executable, *flags, archive, "call", "http/GetRequest", f"url={upstream.url}", cwd=cwd)
     assert json.loads(out.replace("HTTP status 200 OK\n", "")) == {"ok": True}
+
+
+def test_a_command_in_another_language_is_missing_in_the_pyz(sources, tmp_path):
+    """Nothing is unpacked, so its program is no file."""
+    source = "from spiffproxy_program import ProgramCommand\n"
+    source += "class Fax(ProgramCommand):\n    program = ('echo', '1')\n"
+    write_connector(tmp_path / "my", source=source)
+    make(sources, "pyz", f"CONNECTORS={tmp_path / 'my'}", f"DIST={tmp_path}")
+    sentence = "mine/Fax needs echo, which cannot run in an archive: put the connector into a folder."
+    assert f"  {sentence}\n" in run(sys.executable, tmp_path / PYZ, "list", cwd=tmp_path)
 
 
 def test_the_pyz_finds_the_connectors_beside_it(pyz, tmp_path):
