@@ -19,8 +19,8 @@ PIECE = re.compile(
     re.VERBOSE,
 )
 LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u00a1-\U0010ffff-]+")  # dots anywhere, as some providers have them
+EXAMPLES = "jane@example.org or Jane <jane@example.org>"
 QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])+"')
-HINT = "Write jane@example.org or Jane <jane@example.org>, with commas between several"
 
 
 class Mailbox(NamedTuple):
@@ -114,4 +114,5 @@ def make_mailbox(parameter: str, text: str, name: str, address: str) -> Mailbox:
 
 
 def invalid_address(parameter: str, text: str) -> ValueError:
-    return ValueError(f"{parameter}: {show(text)} is not an address. {HINT}.")
+    several = "" if parameter == "email_from" else ", with commas between several"
+    return ValueError(f"{parameter}: {show(text)} is not an address. Write {EXAMPLES}{several}.")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from spiffworkflow_connector_command.command_interface import CommandResultDictV1, ConnectorProxyResponseDict
 
 JSON = "application/json"
-ADDRESSES = {"type": ["string", "array", "null"], "items": {"type": "string"}}
+REQUIRED_ADDRESSES = {"type": ["string", "array"], "items": {"type": "string"}}
+ADDRESSES = {**REQUIRED_ADDRESSES, "type": ["string", "array", "null"]}
 
 
 class Email(ConnectorCommand):
@@ -21,7 +22,7 @@ class Email(ConnectorCommand):
 
     :param smtp_user: with smtp_password; both are empty if the server requires no login
     :param smtp_starttls: true encrypts by STARTTLS, and sends nothing if the server does not offer it
-    :param smtp_ssl: true uses TLS from the start, as on port 465
+    :param smtp_ssl: true uses TLS from the start, as on port 465; smtp_starttls then has no effect
     :param email_to: addresses with commas between them, or a list of them; with names as in "Jane <jane@example.org>"
     :param email_from: one address
     :param email_cc: as email_to
@@ -56,7 +57,8 @@ class Email(ConnectorCommand):
         "smtp_port": {"minimum": 1, "maximum": 65535, "examples": [587]},
         "email_headers": {"examples": [{"X-Priority": "1"}]},
         "smtp_oauth2": {"examples": [{"token_url": "https://login.example.org/token", "client_id": "mailer"}]},
-        **dict.fromkeys(["email_to", "email_from", "email_cc", "email_bcc", "email_reply_to"], ADDRESSES),
+        **dict.fromkeys(["email_to", "email_from"], REQUIRED_ADDRESSES),
+        **dict.fromkeys(["email_cc", "email_bcc", "email_reply_to"], ADDRESSES),
     }
 
     def execute(self, config: Any, task_data: Any) -> CommandResultDictV1 | ConnectorProxyResponseDict:
