@@ -217,7 +217,7 @@ def test_a_body_in_another_format(http_call, upstream, response_format, body, co
         assert outcome(answer) == (text, expected, status)
         message = answer.json["error"]["message"]
         assert f", {code}: " in message
-        assert ('. Set response_format to "text". The body is ' in message) == (status == 200)
+        assert ('. Set response_format to "auto". The body is ' in message) == (status == 200)
         assert re.search("The body is (application/json: .|empty$)", message)
 
 

@@ -571,6 +571,12 @@ def test_hosts_beyond_ascii(http_call, host, looked_up):
             'The URL\'s host is "a b", which contains a blank. Use a name such as api.example.org, or an address',
         ),
         ({"url": "http://u:s3cret@a b/"}, "InvalidURL", 'The URL\'s host is "a b", which contains a blank.'),
+        (
+            {"url": "http://256.1.1.1/"},
+            "InvalidURL",
+            'The URL\'s host is "256.1.1.1". Use an address such as 192.0.2.1',
+        ),
+        ({"url": "http://10.0.0.0.1/"}, "InvalidURL", "Use an address such as"),
         ({"url": "http://a..b/"}, "InvalidURL", 'The URL\'s host is "a..b". Use a name'),
         ({"url": "http://example.org\u200b/"}, "InvalidURL", "contains the invisible character U+200B"),
         ({"url": "http://exa\xadmple.org/"}, "InvalidURL", "contains the invisible character U+00AD"),

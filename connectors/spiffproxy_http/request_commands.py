@@ -186,7 +186,8 @@ class ParsingClient(Client):
         except (ValueError, ExpatError) as error:
             self.content = {"raw_response": decode_text(response.body, response.headers, self.logs)}
             code = type(error).__name__
-            hint = 'Set response_format to "text". ' if response.status < 400 else ""
+            other = "text" if self._response_format == "auto" else "auto"
+            hint = f'Set response_format to "{other}". ' if response.status < 400 else ""
             problem = f", {code}: {error}. {hint}{response.describe_body()}"
         if response.status >= 400:
             code = f"HttpError{response.status}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 import unicodedata
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any, NamedTuple
@@ -177,6 +178,11 @@ def encode_host(host: str) -> str:
         character = next((character for character in host if not is_possible(character)), None)
         reason = f", which contains {name_character(character)}" if character else ""
         raise invalid_url(f"The URL's host is {show(host)}{reason}. Use a name such as api.example.org, or an address")
+    if re.fullmatch("[0-9.]+", name):  # four numbers or fewer, as all resolvers read them
+        try:
+            socket.inet_aton(name.rstrip("."))
+        except OSError:
+            raise invalid_url(f"The URL's host is {show(host)}. Use an address such as 192.0.2.1") from None
     return ".".join(labels)
 
 
