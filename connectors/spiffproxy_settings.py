@@ -97,7 +97,8 @@ def check_connector_folders(folders: list[str]) -> None:
     for folder in map(Path, folders):
         is_named = folder.name.startswith("connector_") and any(folder.glob("*.py"))
         if is_named or (any(folder.glob("commands/*.py")) and not any(folder.glob("connector_*"))):
-            message = f"{folder} is a connector; give the folder that it is in, {folder.parent}"
+            rename = "" if folder.name.startswith("connector_") else f"rename it to connector_{folder.name}, and "
+            message = f"{folder} is a connector; {rename}give the folder that it is in, {folder.parent}"
             raise SettingError(f"CONNECTOR_PROXY_CONNECTORS: {message}")
 
 

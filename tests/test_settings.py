@@ -368,6 +368,6 @@ def test_a_connector_without_its_prefix_is_not_a_folder_of_connectors(make_app, 
     (tmp_path / "demo" / "commands").mkdir(parents=True)
     (tmp_path / "demo" / "commands" / "hello.py").touch()
     with pytest.raises(
-        SettingError, match=f"{tmp_path}/demo is a connector; give the folder that it is in, {tmp_path}$"
+        SettingError, match=f"{tmp_path}/demo is a connector; rename it to connector_demo, and give .* in, {tmp_path}$"
     ):
         make_app(tmp_path / "demo")
