@@ -353,8 +353,6 @@ class Entry:
         self.parameters: list[Parameter] = []
         self.takes_kwargs = False
         self.may_be_slow = True  # until it has run quickly
-        # the sentences of a class that knows what it needs and is not installed; others need nothing
-        self.find_missing_requirements: Callable[[], list[str]] = getattr(cls, "find_missing_requirements", list)
         for signature in constructor_parameters(cls):
             if signature.kind is signature.VAR_KEYWORD:
                 self.takes_kwargs = True
@@ -375,6 +373,11 @@ class Entry:
 
     def as_listed(self) -> dict[str, Any]:
         return {"id": self.id, "parameters": [parameter.as_listed() for parameter in self.parameters]}
+
+    def find_missing_requirements(self) -> list[str]:
+        """Return the sentences of a class that knows what it needs; raise ProxyError, 500, if the class fails."""
+        with convert_exceptions(f"{self.id}.find_missing_requirements"):
+            return [str(sentence) for sentence in getattr(self.cls, "find_missing_requirements", list)()]
 
 
 def constructor_parameters(cls: type) -> list[inspect.Parameter]:
@@ -552,9 +555,7 @@ class Connector:
         entry = Entry(f"{self.name}/{cls.__name__}", cls)
         first = entries.setdefault(cls.__name__, entry)
         if first is not entry:
-            logger.warning(
-                "%s is in %s and in %s: the second is left out", entry.id, first.cls.__module__, cls.__module__
-            )
+            logger.warning("%s is in %s and %s: the second is left out", entry.id, first.cls.__module__, cls.__module__)
 
     @contextmanager
     def _record_failure(self, module_name: str) -> Iterator[None]:

@@ -106,11 +106,10 @@ def describe_reading(path: str, summary: str, schema: dict[str, Any]) -> dict[st
 
 def describe_operation(described: dict[str, Any], *, is_closed: bool) -> dict[str, Any]:
     """Return the operation of a command, from its entry in `/v1/commands`."""
-    connector, _, name = described["id"].partition("/")
     body = describe_body(described, is_closed=is_closed)
     operation: dict[str, Any] = {
-        "operationId": f"{connector}.{name}",
-        "tags": [connector],
+        "operationId": described["id"],
+        "tags": [described["id"].partition("/")[0]],
         "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
         "responses": {
             "200": describe_result("The command has run.", read_field(described, "errors", dict)),
@@ -138,7 +137,10 @@ def read_field(described: dict[str, Any], name: str, kind: type) -> Any:
 def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for parameter in described.get("parameters", ()):
-        schema = make_ids_unique(read_field(parameter, "schema", dict), f"{described['id']}/{parameter['id']}")
+        try:
+            schema = make_ids_unique(read_field(parameter, "schema", dict), f"{described['id']}/{parameter['id']}")
+        except (RecursionError, ValueError):  # an upstream's, nested too deeply or with half of a surrogate pair
+            schema = {}
         if read_field(parameter, "description", str):
             schema["description"] = parameter["description"]
         if "default" in parameter:
@@ -150,7 +152,7 @@ def describe_body(described: dict[str, Any], *, is_closed: bool) -> dict[str, An
     body: dict[str, Any] = {"type": "object", "properties": properties, "patternProperties": of_spiffarena}
     required = [parameter["id"] for parameter in described.get("parameters", ()) if parameter.get("required")]
     if required:
-        body["required"] = required
+        body["required"] = list(dict.fromkeys(required))  # an upstream may list a parameter twice
     if is_closed:
         body["additionalProperties"] = False
     return body

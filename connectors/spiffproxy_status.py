@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from spiffproxy import Connector, Proxy, Response, __version__, encode_json
+from spiffproxy import Connector, Proxy, ProxyError, Response, __version__, encode_json
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment  # novm
@@ -49,5 +49,10 @@ def describe_connector(connector: Connector) -> dict[str, Any]:
 
 def list_missing(connector: Connector) -> list[str]:
     """Return what a connector or one of its entries needs and is not installed."""
-    entries = [entry for entries in connector.entries.values() for entry in list(entries.values())]
-    return connector.missing_requirements + [line for entry in entries for line in entry.find_missing_requirements()]
+    missing = list(connector.missing_requirements)
+    for entry in [entry for entries in connector.entries.values() for entry in list(entries.values())]:
+        try:
+            missing += entry.find_missing_requirements()
+        except ProxyError as error:
+            missing.append(f"{entry.id}: find_missing_requirements raised {error.error_code}: {error.message}")
+    return missing

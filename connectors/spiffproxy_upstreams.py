@@ -241,7 +241,8 @@ class Upstreams:
                 log_once(
                     f"the upstream {upstream.url} responded 401; is its key in CONNECTOR_PROXY_UPSTREAMS_FILE right?"
                 )
-            headers = {name: value for name, value in response.headers.items() if name.lower() == "retry-after"}
+            retry_after = response.headers.get("Retry-After")
+            headers = {"Retry-After": retry_after} if retry_after else {}
             content_type = response.headers.get("Content-Type") or "application/octet-stream"
             return Response(response.status, response.body, content_type, headers)
         if failure.was_sent:

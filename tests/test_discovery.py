@@ -127,7 +127,7 @@ def test_of_two_equal_ids_the_first_module_wins(write_connector, make_app, tmp_p
     assert app.post_json(f"/v1/do/{name}/Twin", {}).text == "ok"
     package = f"connector_{name}.commands"
     assert [message for message in caplog.messages if name in message] == [
-        f"{name}/Twin is in {package}.a_first and in {package}.things: the second is left out"
+        f"{name}/Twin is in {package}.a_first and {package}.things: the second is left out"
     ]
 
 

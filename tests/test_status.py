@@ -60,6 +60,28 @@ def test_what_is_missing_is_told_with_how_to_install_it(make_app, write_connecto
     assert app.get("/v1/status").json["ok"] is True
 
 
+BROKEN_HOOKS = {
+    "raises": "    @classmethod\n    def find_missing_requirements(cls): raise OSError('a tray is open')\n",
+    "instance": "    def find_missing_requirements(self): return []\n",
+    "null": "    @classmethod\n    def find_missing_requirements(cls): return None\n",
+    "attribute": "    find_missing_requirements = 7\n",
+}
+
+
+@pytest.mark.parametrize("hook", BROKEN_HOOKS.values(), ids=BROKEN_HOOKS)
+def test_a_class_that_fails_to_say_what_it_needs(make_app, write_connector, tmp_path, hook):
+    """Is named, and breaks neither the list nor another command."""
+    source = "class Fax:\n    def execute(self, *_): ...\n" + hook
+    source += "class Hello:\n    def execute(self, *_): return {'response': 'hello'}\n"
+    name = write_connector(source)
+    app = make_app(tmp_path)
+    (sentence,) = status_of(app, name)["missing"]
+    assert re.match(rf"{name}/Fax: find_missing_requirements raised (OSError: a tray is open$|TypeError: .)", sentence)
+    error = app.post_json(f"/v1/do/{name}/Fax", {}, status=500).json["error"]
+    assert error["error_code"] in ("OSError", "TypeError")
+    assert app.post_json(f"/v1/do/{name}/Hello", {}).text == "hello"
+
+
 def test_what_is_still_being_imported(make_app, write_connector, tmp_path, monkeypatch):
     """Shows nothing of it but that; afterwards it shows all."""
     monkeypatch.setattr("spiffproxy.LIST_SECONDS", 0.1)

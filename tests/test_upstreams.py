@@ -1,6 +1,7 @@
 """Other connector proxies behind this one: what is listed, what is called there, and what their faults lead to."""
 
 import contextlib
+import functools
 import gzip
 import http.client
 import json
@@ -267,12 +268,27 @@ def test_openapi_of_an_upstream_with_odd_fields(front, upstream):
     fields += [
         {"parameters": [{"id": "a", **one}]} for one in ({"schema": True}, {"schema": None}, {"description": ["a"]})
     ]
+    deep = functools.reduce(lambda inner, _: {"not": inner}, range(600), {})
+    fields += [
+        {"parameters": [{"id": "a", "schema": deep}]},
+        {"parameters": [{"id": "\ud800", "schema": {"$id": "a"}}]},
+    ]
     entries = [entry(f"demo/Odd{number}", **field) for number, field in enumerate(fields)] + [{"id": "demo/NoList"}]
+    entries += [entry("demo.a/b"), entry("demo/a.b")]
+    entries += [entry("demo/Twice", parameters=[{"id": "a", "required": True}] * 2)]
     body = json.dumps(entries).encode()
     upstream.answer = lambda request: (200, {}, body if "commands" in request.path else b"[]")
     paths = front(upstream.url).get("/v1/openapi.json").json["paths"]
     assert {f"/v1/do/{one['id']}" for one in entries} <= set(paths)
     assert "description" not in paths["/v1/do/demo/Odd0"]["post"]
+    operations = [item["post"] for path, item in paths.items() if path.startswith("/v1/do/")]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    (twice,) = [
+        operation["requestBody"]["content"][JSON]["schema"]
+        for operation in operations
+        if operation["operationId"] == "demo/Twice"
+    ]
+    assert twice["required"] == ["a"]
 
 
 def test_ten_thousand_entries(front, upstream):
@@ -331,6 +347,15 @@ def test_a_response_comes_back_as_it_is(front, upstream, status, headers, body):
     assert dict(answer.headers) == {**added, **kept}
     assert answer.body == body
     assert [request.path for request in upstream.requests] == ["/v1/commands", "/v1/auths", CALL]
+
+
+def test_a_retry_after_that_comes_twice(front, raw_server):
+    """Is passed on once: only a list may come in several lines (RFC 9110 section 5.3)."""
+    lists = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LISTED), LISTED)
+    refusal = b"HTTP/1.1 429 Wait\r\nRetry-After: 5\r\nretry-after: 9\r\nContent-Length: 0\r\n\r\n"
+    server = raw_server(lambda connection, _: lists if connection.recv(4096).startswith(b"GET") else refusal)
+    answer = front(server.url).post_json(CALL, {}, status=429)
+    assert answer.headers.getall("Retry-After") == ["5"]
 
 
 @pytest.mark.parametrize(
