@@ -140,6 +140,11 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("text/plain", b"gr\xfcn", {"raw_response": "grün"}),
         ("text/plain; charset=nonsense", b"text", {"raw_response": "text"}),
         ("text/plain; charset=hex", b"text", {"raw_response": "text"}),
+        *(
+            (f"text/plain; charset={codec}", rb"xn--tda.\u0041-", {"raw_response": r"xn--tda.\u0041-"})
+            for codec in ["punycode", "IDNA", "unicode_escape", "Raw-Unicode-Escape", "undefined"]
+        ),
+        ("text/plain; charset=punycode", b"a" * 400_000, {"raw_response": "a" * 400_000}),
         (f"text/plain; charset*{'1' * 5000}=x", b"text", {"raw_response": "text"}),
         ("text/plain; charset=us-ascii", "ü".encode(), {"raw_response": "Ã¼"}),
         ("application/jsonl", b'{"a":1}\n{"a":2}', {"raw_response": '{"a":1}\n{"a":2}'}),
@@ -235,6 +240,7 @@ EVERY_BYTE = bytes(range(256))
         ("application/pdf", "UTF-8"),
         ("application/pdf;charset=nonsense", "UTF-8"),
         ("application/pdf;charset=hex", "UTF-8"),
+        ("application/pdf;charset=raw_unicode_escape", "UTF-8"),
         ('application/pdf;charset="us-ascii"', "us-ascii"),
         ("application/pdf;charset=windows-1252", "windows-1252"),
         ("application/pdf;charset=shift_jis", "shift_jis"),
@@ -315,6 +321,8 @@ def test_xml_is_what_xmltodict_makes_of_it(http_call, upstream, xml):
         ("application/xml", b"<a>" * 201 + b"</a>" * 201, "ExpatError"),
         ("application/xml", b"<?xml version='1.0' encoding='nonsense'?><a/>", "ExpatError"),
         ("application/xml; charset=utf-8", b"<a>\xfc</a>", "ExpatError"),
+        ("application/xml; charset=unicode_escape", rb"<a>\u0041</a>", "ExpatError"),
+        ("application/xml", rb"<?xml version='1.0' encoding='raw-unicode-escape'?><a>\u0041</a>", "ExpatError"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 404])

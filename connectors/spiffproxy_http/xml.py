@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any
 from xml.parsers import expat
 
 MAX_DEPTH = 200  # parsers of JSON have a limit; expat has none
+# codecs of Python that decode bytes to text and are not charsets; some take quadratic time
+NOT_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
 
 
 class TreeBuilder:
@@ -49,6 +52,13 @@ class TreeBuilder:
         raise expat.ExpatError(f"the document declares the entity {name!r}. Entities are not supported")
 
 
+def decode_bytes(body: bytes, charset: str) -> str:
+    """Decode by a charset that an upstream names; raise LookupError or ValueError if there is none of that name."""
+    if codecs.lookup(charset).name in NOT_CHARSETS:
+        raise LookupError(f"unknown encoding: {charset}")
+    return body.decode(charset)
+
+
 def decode_xml(body: bytes, charset: str | None) -> str:
     """Decode by the header's charset, else by the byte order mark, else by the declaration, else as UTF-8."""
     if charset is None:
@@ -57,7 +67,7 @@ def decode_xml(body: bytes, charset: str | None) -> str:
                 return body.decode(encoding)
         declared = re.match(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)", body)
         charset = declared[1].decode() if declared else "utf-8"
-    return body.decode(charset).removeprefix("\ufeff")
+    return decode_bytes(body, charset).removeprefix("\ufeff")
 
 
 def parse_xml(text: str, *, keep_blanks: bool = False) -> dict[str, Any]:
