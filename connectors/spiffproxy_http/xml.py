@@ -10,6 +10,10 @@ from xml.parsers import expat
 MAX_DEPTH = 200  # parsers of JSON have a limit; expat has none
 # codecs of Python that decode bytes to text and are not charsets; some take quadratic time
 NOT_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+BYTE_ORDER_MARKS = {
+    "utf-16": (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE),
+    "utf-32": (codecs.BOM_UTF32_BE, codecs.BOM_UTF32_LE),
+}
 
 
 class TreeBuilder:
@@ -54,8 +58,11 @@ class TreeBuilder:
 
 def decode_bytes(body: bytes, charset: str) -> str:
     """Decode by a charset that an upstream names; raise LookupError or ValueError if there is none of that name."""
-    if codecs.lookup(charset).name in NOT_CHARSETS:
+    name = codecs.lookup(charset).name
+    if name in NOT_CHARSETS:
         raise LookupError(f"unknown encoding: {charset}")
+    if name in BYTE_ORDER_MARKS and not body.startswith(BYTE_ORDER_MARKS[name]):
+        charset = f"{name}-be"  # RFC 2781 section 4.3; Python would take the byte order of this machine
     return body.decode(charset)
 
 
