@@ -215,6 +215,11 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("application/xml; charset=latin-1", b"<?xml version='1.0' encoding='utf-8'?><a>\xfc</a>", {"a": "ü"}),
         ("application/xml", "<?xml version='1.0' encoding='utf-8'?><a>ü</a>".encode("utf-16"), {"a": "ü"}),
         ("application/xml; charset=utf-16", "<a>ü</a>".encode("utf-16-be"), {"a": "ü"}),
+        *(
+            (f"text/xml{charset}", "\ufeff<a>ü</a>".encode(encoding), {"a": "ü"})
+            for charset in ["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=utf-16be", "; charset=nonsense"]
+            for encoding in ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+        ),
         ("application/xml", "\ufeff<a>ü</a>".encode(), {"a": "ü"}),
         ("application/xml", b"<?xml version='1.0' encoding='iso-8859-15'?><a>\xa4</a>", {"a": "€"}),
         ("application/xml", b"<?xml version='1.0' encoding='windows-1252'?><a>\x80</a>", {"a": "€"}),
@@ -335,6 +340,7 @@ def test_xml_is_what_xmltodict_makes_of_it(http_call, upstream, xml):
         ("application/xml", b"<a>" * 201 + b"</a>" * 201, "ExpatError"),
         ("application/xml", b"<?xml version='1.0' encoding='nonsense'?><a/>", "ExpatError"),
         ("application/xml; charset=utf-8", b"<a>\xfc</a>", "ExpatError"),
+        ("application/xml; charset=latin-1", b"\xef\xbb\xbf<a>\xfc</a>", "ExpatError"),
         ("application/xml; charset=unicode_escape", rb"<a>\u0041</a>", "ExpatError"),
         ("application/xml", rb"<?xml version='1.0' encoding='raw-unicode-escape'?><a>\u0041</a>", "ExpatError"),
     ],

@@ -10,9 +10,9 @@ from xml.parsers import expat
 MAX_DEPTH = 200  # parsers of JSON have a limit; expat has none
 # codecs of Python that decode bytes to text and are not charsets; some take quadratic time
 NOT_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
-BYTE_ORDER_MARKS = {
-    "utf-16": (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE),
+BYTE_ORDER_MARKS = {  # UTF-32 is first, because one of its marks begins with one of UTF-16
     "utf-32": (codecs.BOM_UTF32_BE, codecs.BOM_UTF32_LE),
+    "utf-16": (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE),
 }
 
 
@@ -67,11 +67,16 @@ def decode_bytes(body: bytes, charset: str) -> str:
 
 
 def decode_xml(body: bytes, charset: str | None) -> str:
-    """Decode by the header's charset, else by the byte order mark, else by the declaration, else as UTF-8."""
+    """Decode by the byte order mark, else by the header's charset, else by the declaration, else as UTF-8.
+
+    This is the order of RFC 7303 section 3.
+    """
+    if body.startswith(codecs.BOM_UTF8):
+        return body.decode("utf-8-sig")
+    for encoding, marks in BYTE_ORDER_MARKS.items():
+        if body.startswith(marks):
+            return body.decode(encoding)
     if charset is None:
-        for mark, encoding in (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"):
-            if body.startswith(mark):
-                return body.decode(encoding)
         declared = re.match(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)", body)
         charset = declared[1].decode() if declared else "utf-8"
     return decode_bytes(body, charset).removeprefix("\ufeff")
