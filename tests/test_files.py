@@ -65,6 +65,7 @@ def outcome(answer):
         ),
         ("data:;name=a;base64,", File("a", "application/octet-stream", {}, b"")),
         ("DATA:Text/Plain;charset=utf-8;BASE64,YQ==", File("", "text/plain", {"charset": "utf-8"}, b"a")),
+        ("data:text/plain;base64,%2b%2F+/SGk%3D%0A", File("", "text/plain", {}, b"\xfb\xff\xbfHi")),
     ],
 )
 def test_a_file_is_an_object_or_a_data_url(value, expected):
@@ -78,6 +79,10 @@ def test_a_file_is_an_object_or_a_data_url(value, expected):
         ("text", "file: a string must be a data URL, data:<mimetype>;name=<name>;base64,<data>"),
         ("data:text/plain,a", "file: a string must be a data URL"),
         ("data:text/plain;base64,a", "file: the part after the comma is not base64"),
+        ("data:text/plain;base64,YQ%3D%FC", "file: the part after the comma is not base64"),
+        ("data:text/plain;base64,YQ==%A0%A0%A0%A0", "file: the part after the comma is not base64"),
+        ("data:text/plain;base64,YQ%253D%253D", "file: the part after the comma is not base64"),
+        ({"content_base64": "YQ%3D%3D"}, "file: content_base64 is not base64"),
         ("data:text;base64,", 'file: "text" is not a media type such as application/pdf'),
         ("data:a/b;name=%FC;base64,", 'file: "%FC" is not percent-encoded UTF-8'),
         ("data:a/b;name=a;name=b;base64,", "file: the parameters of"),
@@ -425,6 +430,7 @@ def test_names_in_a_multipart_body_are_written_as_browsers_do(http_call, upstrea
     [
         (make_file(BYTES, mimetype="Application/PDF"), None, "application/pdf", BYTES),
         (f"data:text/csv;charset=utf-8;name=%C3%BC.csv;base64,{encode(BYTES)}", {}, "text/csv;charset=utf-8", BYTES),
+        ("data:text/plain;base64,SGk%3D", None, "text/plain", b"Hi"),
         (make_file(b""), {"X-One": "1"}, "application/octet-stream", b""),
         (make_file(mimetype="a/b"), {"content-TYPE": "c/d"}, "c/d", b"a"),
     ],

@@ -140,8 +140,26 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("text/plain", b"gr\xfcn", {"raw_response": "grün"}),
         ("text/plain; charset=nonsense", b"text", {"raw_response": "text"}),
         ("text/plain; charset=hex", b"text", {"raw_response": "text"}),
+        *(
+            (f"text/plain; charset={codec}", rb"xn--tda.\u0041-", {"raw_response": r"xn--tda.\u0041-"})
+            for codec in ["punycode", "IDNA", "unicode_escape", "Raw-Unicode-Escape", "undefined"]
+        ),
+        ("text/plain; charset=punycode", b"a" * 400_000, {"raw_response": "a" * 400_000}),
         (f"text/plain; charset*{'1' * 5000}=x", b"text", {"raw_response": "text"}),
         ("text/plain; charset=us-ascii", "ü".encode(), {"raw_response": "Ã¼"}),
+        *(
+            (f"text/plain; charset={charset}", text.encode(encoding), {"raw_response": "grün"})
+            for charset, text, encoding in [
+                ("utf-16", "grün", "utf-16-be"),
+                ("UTF16", "grün", "utf-16-be"),
+                ("utf-16", "\ufeffgrün", "utf-16-be"),
+                ("utf-16", "\ufeffgrün", "utf-16-le"),
+                ("utf-16le", "grün", "utf-16-le"),
+                ("utf-32", "grün", "utf-32-be"),
+                ("utf-32", "\ufeffgrün", "utf-32-be"),
+                ("utf-32", "\ufeffgrün", "utf-32-le"),
+            ]
+        ),
         ("application/jsonl", b'{"a":1}\n{"a":2}', {"raw_response": '{"a":1}\n{"a":2}'}),
         *(
             (content_type, b"{}", {"raw_response": "{}"})
@@ -196,6 +214,12 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("Application/XML; charset=utf-8", "<a>ü</a>".encode(), {"a": "ü"}),
         ("application/xml; charset=latin-1", b"<?xml version='1.0' encoding='utf-8'?><a>\xfc</a>", {"a": "ü"}),
         ("application/xml", "<?xml version='1.0' encoding='utf-8'?><a>ü</a>".encode("utf-16"), {"a": "ü"}),
+        ("application/xml; charset=utf-16", "<a>ü</a>".encode("utf-16-be"), {"a": "ü"}),
+        *(
+            (f"text/xml{charset}", "\ufeff<a>ü</a>".encode(encoding), {"a": "ü"})
+            for charset in ["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=utf-16be", "; charset=nonsense"]
+            for encoding in ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+        ),
         ("application/xml", "\ufeff<a>ü</a>".encode(), {"a": "ü"}),
         ("application/xml", b"<?xml version='1.0' encoding='iso-8859-15'?><a>\xa4</a>", {"a": "€"}),
         ("application/xml", b"<?xml version='1.0' encoding='windows-1252'?><a>\x80</a>", {"a": "€"}),
@@ -235,6 +259,7 @@ EVERY_BYTE = bytes(range(256))
         ("application/pdf", "UTF-8"),
         ("application/pdf;charset=nonsense", "UTF-8"),
         ("application/pdf;charset=hex", "UTF-8"),
+        ("application/pdf;charset=raw_unicode_escape", "UTF-8"),
         ('application/pdf;charset="us-ascii"', "us-ascii"),
         ("application/pdf;charset=windows-1252", "windows-1252"),
         ("application/pdf;charset=shift_jis", "shift_jis"),
@@ -315,6 +340,9 @@ def test_xml_is_what_xmltodict_makes_of_it(http_call, upstream, xml):
         ("application/xml", b"<a>" * 201 + b"</a>" * 201, "ExpatError"),
         ("application/xml", b"<?xml version='1.0' encoding='nonsense'?><a/>", "ExpatError"),
         ("application/xml; charset=utf-8", b"<a>\xfc</a>", "ExpatError"),
+        ("application/xml; charset=latin-1", b"\xef\xbb\xbf<a>\xfc</a>", "ExpatError"),
+        ("application/xml; charset=unicode_escape", rb"<a>\u0041</a>", "ExpatError"),
+        ("application/xml", rb"<?xml version='1.0' encoding='raw-unicode-escape'?><a>\u0041</a>", "ExpatError"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 404])

@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError
 from spiffproxy_http.errors import RequestError
 from spiffproxy_http.headers import find_content_type, parse_media_type
 from spiffproxy_http.responses import IncompleteResponse, InvalidResponse
-from spiffproxy_http.xml import decode_xml, parse_xml
+from spiffproxy_http.xml import decode_bytes, decode_xml, parse_xml
 
 if TYPE_CHECKING:
     from spiffproxy_http.headers import Headers
@@ -129,7 +129,7 @@ def decode_text(body: bytes, headers: Headers, logs: list[str] | None = None) ->
     """
     charset = find_charset(headers) or "UTF-8"
     try:
-        return body.decode(charset)
+        return decode_bytes(body, charset)
     except UnicodeDecodeError:
         pass
     except (LookupError, ValueError):  # there is no such charset

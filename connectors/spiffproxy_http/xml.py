@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any
 from xml.parsers import expat
 
 MAX_DEPTH = 200  # parsers of JSON have a limit; expat has none
+# codecs of Python that decode bytes to text and are not charsets; some take quadratic time
+NOT_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+BYTE_ORDER_MARKS = {  # UTF-32 is first, because one of its marks begins with one of UTF-16
+    "utf-32": (codecs.BOM_UTF32_BE, codecs.BOM_UTF32_LE),
+    "utf-16": (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE),
+}
 
 
 class TreeBuilder:
@@ -49,15 +56,30 @@ class TreeBuilder:
         raise expat.ExpatError(f"the document declares the entity {name!r}. Entities are not supported")
 
 
+def decode_bytes(body: bytes, charset: str) -> str:
+    """Decode by a charset that an upstream names; raise LookupError or ValueError if there is none of that name."""
+    name = codecs.lookup(charset).name
+    if name in NOT_CHARSETS:
+        raise LookupError(f"unknown encoding: {charset}")
+    if name in BYTE_ORDER_MARKS and not body.startswith(BYTE_ORDER_MARKS[name]):
+        charset = f"{name}-be"  # RFC 2781 section 4.3; Python would take the byte order of this machine
+    return body.decode(charset)
+
+
 def decode_xml(body: bytes, charset: str | None) -> str:
-    """Decode by the header's charset, else by the byte order mark, else by the declaration, else as UTF-8."""
+    """Decode by the byte order mark, else by the header's charset, else by the declaration, else as UTF-8.
+
+    This is the order of RFC 7303 section 3.
+    """
+    if body.startswith(codecs.BOM_UTF8):
+        return body.decode("utf-8-sig")
+    for encoding, marks in BYTE_ORDER_MARKS.items():
+        if body.startswith(marks):
+            return body.decode(encoding)
     if charset is None:
-        for mark, encoding in (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"):
-            if body.startswith(mark):
-                return body.decode(encoding)
         declared = re.match(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)", body)
         charset = declared[1].decode() if declared else "utf-8"
-    return body.decode(charset).removeprefix("\ufeff")
+    return decode_bytes(body, charset).removeprefix("\ufeff")
 
 
 def parse_xml(text: str, *, keep_blanks: bool = False) -> dict[str, Any]:
