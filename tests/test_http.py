@@ -147,19 +147,6 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("text/plain; charset=punycode", b"a" * 400_000, {"raw_response": "a" * 400_000}),
         (f"text/plain; charset*{'1' * 5000}=x", b"text", {"raw_response": "text"}),
         ("text/plain; charset=us-ascii", "ü".encode(), {"raw_response": "Ã¼"}),
-        *(
-            (f"text/plain; charset={charset}", text.encode(encoding), {"raw_response": "grün"})
-            for charset, text, encoding in [
-                ("utf-16", "grün", "utf-16-be"),
-                ("UTF16", "grün", "utf-16-be"),
-                ("utf-16", "\ufeffgrün", "utf-16-be"),
-                ("utf-16", "\ufeffgrün", "utf-16-le"),
-                ("utf-16le", "grün", "utf-16-le"),
-                ("utf-32", "grün", "utf-32-be"),
-                ("utf-32", "\ufeffgrün", "utf-32-be"),
-                ("utf-32", "\ufeffgrün", "utf-32-le"),
-            ]
-        ),
         ("application/jsonl", b'{"a":1}\n{"a":2}', {"raw_response": '{"a":1}\n{"a":2}'}),
         *(
             (content_type, b"{}", {"raw_response": "{}"})
@@ -214,7 +201,6 @@ XML = '<?xml version="1.0"?><a x="1">text<b/><b y="2"> t </b><c> </c><d><![CDATA
         ("Application/XML; charset=utf-8", "<a>ü</a>".encode(), {"a": "ü"}),
         ("application/xml; charset=latin-1", b"<?xml version='1.0' encoding='utf-8'?><a>\xfc</a>", {"a": "ü"}),
         ("application/xml", "<?xml version='1.0' encoding='utf-8'?><a>ü</a>".encode("utf-16"), {"a": "ü"}),
-        ("application/xml; charset=utf-16", "<a>ü</a>".encode("utf-16-be"), {"a": "ü"}),
         *(
             (f"text/xml{charset}", "\ufeff<a>ü</a>".encode(encoding), {"a": "ü"})
             for charset in ["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=utf-16be", "; charset=nonsense"]

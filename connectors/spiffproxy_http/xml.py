@@ -58,11 +58,8 @@ class TreeBuilder:
 
 def decode_bytes(body: bytes, charset: str) -> str:
     """Decode by a charset that an upstream names; raise LookupError or ValueError if there is none of that name."""
-    name = codecs.lookup(charset).name
-    if name in NOT_CHARSETS:
+    if codecs.lookup(charset).name in NOT_CHARSETS:
         raise LookupError(f"unknown encoding: {charset}")
-    if name in BYTE_ORDER_MARKS and not body.startswith(BYTE_ORDER_MARKS[name]):
-        charset = f"{name}-be"  # RFC 2781 section 4.3; Python would take the byte order of this machine
     return body.decode(charset)
 
 
