@@ -538,6 +538,18 @@ def test_it_fits_on_a_screen(open_page, server, width):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
 
 
+def test_a_table_does_not_reach_into_the_form(open_page, server):
+    """Nor beyond the page, whatever the width."""
+    page = open_page(server.url)
+    widths = "table => table.parentElement.clientWidth - table.scrollWidth"
+    for command in "xero/CreateInvoice", "s3/ListObjects", "smtp/SendEmailV2":
+        page.goto(f"{server.url}/#{command}")
+        page.locator("h2:focus", has_text=command).wait_for()
+        for width in 500, 850, 1280, 1300, 1450, 1600:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.get_by_role("table", name="Parameters").evaluate(widths) >= 0, (command, width)
+
+
 def test_an_address_that_names_no_command(open_page, server):
     page = open_page(f"{server.url}/#shop/%E0%A4%A")
     assert page.locator("main h2").inner_text() == "There is no command shop/%E0%A4%A"
