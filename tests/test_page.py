@@ -302,6 +302,23 @@ def test_what_is_broken_is_shown_with_the_reason(open_page, server):
     assert f"{server.url}/v1/auth/example/SignIn" in page.get_by_role("table", name="Sign-in").inner_text()
 
 
+def test_the_badge_counts_the_table_of_problems(open_page, server):
+    page = open_page(server.url)
+    problems = page.get_by_role("table", name="Problems").locator("tbody tr").count()
+    assert page.locator("#health").inner_text() == f"Problems: {problems}"
+
+
+def test_a_missing_requirement_is_no_problem(open_page, start_server, tmp_path):
+    """For the badge and the tables alike; it has a table of its own."""
+    (tmp_path / "connector_needy" / "commands").mkdir(parents=True)
+    (tmp_path / "connector_needy" / "__init__.py").write_text("requires = {'nobody_has_it': 'pip install it'}")
+    page = open_page(start_server("--connectors", str(tmp_path)).url)
+    assert page.locator("#health").inner_text() == "No problems"
+    assert page.get_by_role("table", name="Problems").count() == 0
+    row = page.get_by_role("table", name="Missing").get_by_role("row").filter(has_text="needy")
+    assert "connector_needy needs nobody_has_it" in row.inner_text()
+
+
 def test_a_command_is_described(page):
     """As text, whatever is in it."""
     row = page.get_by_role("table", name="Parameters").get_by_role("row").filter(has_text="article")
