@@ -116,7 +116,7 @@ def test_the_page_needs_no_key(make_app):
 # --- in a browser ---
 
 SHOP = '''
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 
 class Command:
@@ -139,7 +139,8 @@ class Order(Command):
 
     def __init__(self, article: str, amount: int = 1, express: bool = False, size: Literal["s", "l"] = "s",
                  api_token: Optional[str] = None, connection_str: Optional[str] = None,
-                 options: Optional[dict] = None, invoice_file: Any = None):
+                 options: Optional[dict] = None, invoice_file: Any = None, shop_oauth2: Optional[dict] = None,
+                 send_to: Union[str, list, None] = None):
         self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
 
@@ -302,6 +303,23 @@ def test_what_is_broken_is_shown_with_the_reason(open_page, server):
     assert f"{server.url}/v1/auth/example/SignIn" in page.get_by_role("table", name="Sign-in").inner_text()
 
 
+def test_the_badge_counts_the_table_of_problems(open_page, server):
+    page = open_page(server.url)
+    problems = page.get_by_role("table", name="Problems").locator("tbody tr").count()
+    assert page.locator("#health").inner_text() == f"Problems: {problems}"
+
+
+def test_a_missing_requirement_is_no_problem(open_page, start_server, tmp_path):
+    """For the badge and the tables alike; it has a table of its own."""
+    (tmp_path / "connector_needy" / "commands").mkdir(parents=True)
+    (tmp_path / "connector_needy" / "__init__.py").write_text("requires = {'nobody_has_it': 'pip install it'}")
+    page = open_page(start_server("--connectors", str(tmp_path)).url)
+    assert page.locator("#health").inner_text() == "No problems"
+    assert page.get_by_role("table", name="Problems").count() == 0
+    row = page.get_by_role("table", name="Missing").get_by_role("row").filter(has_text="needy")
+    assert "connector_needy needs nobody_has_it" in row.inner_text()
+
+
 def test_a_command_is_described(page):
     """As text, whatever is in it."""
     row = page.get_by_role("table", name="Parameters").get_by_role("row").filter(has_text="article")
@@ -338,6 +356,8 @@ def test_a_command_runs_with_what_is_filled_in(page, tmp_path):
         "connection_str": None,
         "options": {"gift": [True, None]},
         "invoice_file": {"filename": "bill.txt", "mimetype": "text/plain", "content_base64": "dGVu"},
+        "shop_oauth2": None,
+        "send_to": None,
     }
 
 
@@ -404,6 +424,79 @@ def test_the_request_is_written_down(page, server):
         "connection_str": "secret, too",
         "options": {"client_secret": "hidden", "none": None, "list": [True, 1.5, "a"]},
     }
+
+
+GRANT = {"token_url": "https://login.example/token", "client_id": "shop", "client_secret": "hidden", "scope": ["a"]}
+
+
+def test_an_object_with_secrets_stays_an_object(page):
+    """Like oauth2, which is listed as secret: only its members with the name of a secret are replaced."""
+    page.get_by_label("article").fill("sun")
+    grant = page.get_by_label("shop_oauth2")
+    assert grant.evaluate("element => element.localName") == "textarea"
+    grant.fill("hidden")
+    assert "This is not valid JSON" in page.locator("#field-shop_oauth2-fault").inner_text()
+    grant.fill(json.dumps({**GRANT, "refresh_token": "r1", "access_token": "a1"}))
+    assert page.get_by_label("In a diagram").inner_text().splitlines()[1] == (
+        'shop_oauth2: {"token_url": "https://login.example/token", "client_id": "shop", '
+        '"client_secret": "SPIFF_SECRET:CLIENT_SECRET", "scope": ["a"], '
+        '"refresh_token": "SPIFF_SECRET:REFRESH_TOKEN", "access_token": "SPIFF_SECRET:ACCESS_TOKEN"}'
+    )
+    grant.fill(json.dumps(GRANT))
+    command = page.get_by_label("With curl").inner_text()
+    assert "hidden" not in command
+    sent = _run_in_shell(command, CLIENT_SECRET="other")
+    assert json.loads(sent[sent.index("-d") + 1])["shop_oauth2"] == {**GRANT, "client_secret": "other"}
+    assert run(page)[1]["command_response"]["body"]["shop_oauth2"] == GRANT
+
+
+def test_a_reference_to_a_secret_is_written_as_it_is(page):
+    """Within an object, too; in a shell it is of no use."""
+    page.get_by_label("api_token").fill("SPIFF_SECRET:MY_TOKEN")
+    page.get_by_label("connection_str").fill("secret:MY_DATABASE")
+    page.get_by_label("shop_oauth2").fill('{"client_secret": "SPIFF_SECRET:MINE", "password": "my secret:"}')
+    assert page.get_by_label("In a diagram").inner_text().splitlines() == [
+        'api_token: "SPIFF_SECRET:MY_TOKEN"',
+        'connection_str: "secret:MY_DATABASE"',
+        'shop_oauth2: {"client_secret": "SPIFF_SECRET:MINE", "password": "SPIFF_SECRET:PASSWORD"}',
+    ]
+    command = page.get_by_label("With curl").inner_text()
+    assert "$API_TOKEN" in command
+    assert "MY_TOKEN" not in command
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a@b.example", "a@b.example"),
+        ("1234.50", "1234.50"),
+        ("null", "null"),
+        ("[Shop] a@b.example", "[Shop] a@b.example"),
+        (' ["a@b.example", "c@d.example"]', ["a@b.example", "c@d.example"]),
+    ],
+)
+def test_a_string_or_a_list(page, text, value):
+    """What is no list or object in JSON is a string."""
+    page.get_by_label("article").fill("sun")
+    page.get_by_label("send_to").fill(text)
+    assert page.locator("#field-send_to-fault").inner_text() == ""
+    assert page.get_by_label("In a diagram").inner_text().splitlines()[1] == f"send_to: {json.dumps(value)}"
+    page.get_by_label("send_to").press("Enter")
+    page.wait_for_selector(".outcome.good")
+    assert json.loads(page.get_by_label("Result").inner_text())["command_response"]["body"]["send_to"] == value
+
+
+def test_a_string_or_a_list_is_no_object(page):
+    page.get_by_label("send_to").fill('{"to": "a@b.example"}')
+    assert "but is object" in page.locator("#field-send_to-fault").inner_text()
+
+
+def test_a_number_has_the_limits_of_its_schema(open_page, server):
+    page = open_page(f"{server.url}/#smtp/SendEmail")
+    port = page.get_by_label("smtp_port")
+    assert (port.get_attribute("min"), port.get_attribute("max")) == ("1", "65535")
+    port.fill("65536")
+    assert port.evaluate("element => element.validity.rangeOverflow")
 
 
 def _run_in_shell(command, **environ):
@@ -536,6 +629,18 @@ def test_it_fits_on_a_screen(open_page, server, width):
     page.locator("h2:focus", has_text="State of the proxy").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+
+
+def test_a_table_does_not_reach_into_the_form(open_page, server):
+    """Nor beyond the page, whatever the width."""
+    page = open_page(server.url)
+    widths = "table => table.parentElement.clientWidth - table.scrollWidth"
+    for command in "xero/CreateInvoice", "s3/ListObjects", "smtp/SendEmailV2":
+        page.goto(f"{server.url}/#{command}")
+        page.locator("h2:focus", has_text=command).wait_for()
+        for width in 500, 850, 1280, 1300, 1450, 1600:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.get_by_role("table", name="Parameters").evaluate(widths) >= 0, (command, width)
 
 
 def test_an_address_that_names_no_command(open_page, server):
