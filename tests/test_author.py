@@ -171,6 +171,13 @@ class D(metaclass=Meta):
         f"class C:\n    errors = ['NoAnswer']\n{EXECUTE}",
         [(2, r"errors of C must map error codes to what to do: errors = {\"NoAnswer\": \"try again\"}$")],
     ),
+    "a text of errors": (
+        f"class C:\n    errors = {{'A': 3, 4: 'b', 'C': 'c'}}\n{EXECUTE}",
+        [
+            (2, r"errors of C must map error codes to what to do: .*; the value of 'A' is a number, not a string$"),
+            (2, r"errors of C must map error codes to what to do: .*; a code is a number, not a string$"),
+        ],
+    ),
     "mutable default": (
         f"class C:\n    def __init__(self, a=(), b={{}}): pass\n{EXECUTE}",
         [(2, "all calls share the default of b; write None, and create the value in execute$")],
