@@ -409,12 +409,29 @@ def test_new_refuses_what_would_not_work(tmp_path, arguments, words):
 
 
 @pytest.mark.parametrize(
-    "name", ["greetings", "Greetings/Hello", "greetings/hello", "a b/Hello", "../x/Y", "a/B/C", "/A"]
+    ("name", "words"),
+    [
+        ("letters", "begins with a capital letter of A to Z: letters/Greet"),
+        ("letters/write", "begins with a capital letter of A to Z: letters/Write"),
+        ("letters/Write_Now", "has only letters of A to Z and digits: letters/WriteNow"),
+        ("letters/Grüße", "has only letters of A to Z and digits: letters/Greet"),
+        ("letters/None", "None is a word of Python; such as letters/Greet"),
+        ("Letters/write", "a connector of the letters a to z, digits and _, .* such as letters/Write"),
+        ("a b/any", "a connector of the letters a to z, digits and _, .* such as a_b/Greet"),
+        ("9/A", "which begins with a letter, such as greetings/A"),
+        ("/A", "which begins with a letter, such as greetings/A"),
+        ("grüße/A", "which begins with a letter, such as greetings/A"),
+        ("../x/Y", r"has more than one /. Write CONNECTOR/COMMAND, such as greetings/Greet\."),
+        ("a/B/C", r"has more than one /. Write CONNECTOR/COMMAND, such as a/Greet\."),
+    ],
 )
-def test_new_refuses_names_that_python_does_not_have(tmp_path, name):
+def test_new_refuses_names_that_python_does_not_have(tmp_path, name, words):
+    """And proposes one that it accepts."""
     ended = run_proxy("new", name, cwd=tmp_path)
     assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert re.search(r"such as greetings/|begins with a capital letter", ended.stderr)
+    assert re.search(f"{words}$", ended.stderr)
+    proposed = ended.stderr.split()[-1].rstrip(".")
+    assert run_proxy("new", proposed, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(
