@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -21,7 +22,17 @@ from spiffproxy_classes import (
     parse_file,
 )
 
-from spiffproxy import KINDS, LIST_SECONDS, Connector, Proxy, ProxyError, import_part, suggest_name
+from spiffproxy import (
+    KINDS,
+    LIST_SECONDS,
+    Connector,
+    Proxy,
+    ProxyError,
+    SettingError,
+    import_part,
+    list_available,
+    suggest_name,
+)
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -35,6 +46,9 @@ def print_check(proxy: Proxy, name: str, call: list[str] | None, out: TextIO) ->
 
     `call` is the id of a command, and the parameters to call it with: the result is checked, too.
     """
+    if call and ("/" not in call[0] or "=" in call[0]):
+        command = "COMMAND" if "=" in call[0] else call[0]
+        raise SettingError(f"--call needs a connector and a command; write --call {name or 'CONNECTOR'}/{command}")
     faults = [*find_faults(proxy, name), *find_hidden(find_folders(name))]
     checked = [connector for connector in proxy.connectors if name in ("", connector.name)]
     if call:
@@ -67,9 +81,7 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
     misnamed = [fault for folder in proxy.settings.connector_folders for fault in check_names(Path(folder), name)]
     yield from misnamed
     if not folders and not checked and not misnamed:
-        places = ", ".join(place for place in sys.path if place)
-        advice = advise_folder(name) or suggest_name(name, connectors)
-        yield f"There is no connector_{name} in any of: {places}{advice}"
+        yield describe_unknown(proxy, name)
     faults: dict[str, list[str]] = {connector.package: [] for connector in checked}
     for folder in folders:
         faults.setdefault(folder.name, []).extend(check_folder(folder))
@@ -81,6 +93,41 @@ def find_faults(proxy: Proxy, name: str, *, with_failures: bool = True) -> Itera
             own_faults.append(f"{connector.package}: {words}")
     for lines in faults.values():
         yield from lines
+
+
+def describe_unknown(proxy: Proxy, name: str) -> str:
+    """Return the message about a connector that is not found: which there are, and what to do."""
+    names = [connector.name for connector in proxy.connectors]
+    advice = advise_connector(proxy, name) or suggest_name(name, names)
+    return f"No connector {name!r} here; {list_available(names)}{advice}"
+
+
+def explain_error(proxy: Proxy, command_id: str, error: ProxyError) -> ProxyError:
+    """Return the error of a command that is not found, with what helps on the command line; others unchanged."""
+    if error.error_code != "command_not_found":
+        return error
+    name, _, command = command_id.partition("/")
+    connector = next((one for one in proxy.connectors if one.name == name), None)
+    message = error.message
+    if connector is None:
+        message = describe_unknown(proxy, name)
+    elif not connector.entries["commands"]:
+        message += advise_check(proxy, name)
+    elif not command:
+        ids = [entry.id for entry in connector.entries["commands"].values()]
+        message = f"{command_id!r} is not a command; write one of: {', '.join(ids)}"
+    return ProxyError(error.status, error.error_code, message)
+
+
+def advise_connector(proxy: Proxy, name: str) -> str:
+    """Return what helps if a connector is not found: a folder that has it, or its right name; else an empty string."""
+    misnamed = [fault for folder in proxy.settings.connector_folders for fault in check_names(Path(folder), name)]
+    return advise_check(proxy, name) if misnamed else advise_folder(name)
+
+
+def advise_check(proxy: Proxy, name: str) -> str:
+    flags = "".join(f" --connectors {shlex.quote(folder)}" for folder in proxy.settings.connector_folders)
+    return f"; python3 spiffproxy.py check {name}{flags} says why"
 
 
 def advise_folder(name: str) -> str:
@@ -180,7 +227,7 @@ def check_call(proxy: Proxy, words: list[str]) -> Iterator[str]:
         place = find_line(cls, "execute", Path(command_id))
         part.call(proxy, command_id, body)
     except ProxyError as error:
-        yield f"{place}: {error.error_code}: {error.message}"
+        yield f"{place}: {error.error_code}: {explain_error(proxy, command_id, error).message}"
 
 
 def locate_failure(connector: Connector, module: str) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from spiffproxy import (
     SettingError,
     decode_json,
     execute,
+    import_part,
     response_from_error,
 )
 
@@ -33,10 +35,15 @@ def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> 
 
     Returns the exit status: 1 if SpiffArena would see an error. Raises `SettingError` if a word is not a parameter.
     """
+    if "=" in command_id:
+        name = command_id.partition("=")[0]
+        raise SettingError(f"The first argument of call is CONNECTOR/COMMAND. Write the parameter {name} after it.")
     body = parse_parameters(words)
     try:
         response = call(proxy, command_id, body)
     except ProxyError as error:
+        with suppress(ProxyError):  # there is no such part
+            error = import_part("spiffproxy_author").explain_error(proxy, command_id, error)
         response = response_from_error(error)
     text = response.body.decode("utf-8", "replace")
     value = None
@@ -45,6 +52,8 @@ def print_call(proxy: Proxy, command_id: str, words: list[str], out: TextIO) -> 
         text = json.dumps(value, indent=2)
     inner = describe_error(value)
     print(f"HTTP status {response.status} {REASONS.get(response.status, '')}{inner}".rstrip(), file=sys.stderr)
+    for line in advise_json(words, value):
+        print(line, file=sys.stderr)
     print(text, file=out)
     return 1 if response.status >= 300 or inner else 0
 
@@ -67,6 +76,28 @@ def describe_error(value: Any) -> str:
     return f", http_status {status}" if isinstance(status, int) and status >= 300 else ""
 
 
+def advise_json(words: Iterable[str], value: Any) -> Iterator[str]:
+    """Yield how to write JSON for each parameter that is given as text, if the error in a result is that it is one."""
+    error = value.get("error") if isinstance(value, dict) else None
+    message = str(error.get("message") if isinstance(error, dict) else error)
+    for word in words:
+        name, sign, text = split_parameter(word)
+        if sign == "=" and re.search(
+            rf"(?<![\w.]){re.escape(name)} must be .* is a string\. Remove the quotes", message
+        ):
+            written = shlex.quote(f"{name}:={text}") if text.startswith("@") else f"{name}:='…'"
+            yield f"{name} was given as text: write {written} for JSON"
+
+
+def split_parameter(word: str) -> tuple[str, str, str]:
+    """Return the name of a parameter, `=` or `:=`, and the text after it. Raises `SettingError`."""
+    match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
+    if not match:
+        advice = "Write name=TEXT, or name:=JSON for any other value, without blanks around the =."
+        raise SettingError(f"{word!r} is not a parameter. {advice}")
+    return match[1], match[2], match[3]
+
+
 def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
     """Return the parameters that are written as `name=TEXT`, `name:=JSON`, or either with `@FILE` or `@-` for stdin.
 
@@ -75,20 +106,18 @@ def parse_parameters(words: Iterable[str]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     reads_stdin = False
     for word in words:
-        match = re.fullmatch(r"([^=:]+)(:?=)(.*)", word, re.DOTALL)
-        if not match:
-            raise SettingError(f"{word!r} is not a parameter. Write name=TEXT, or name:=JSON for any other value.")
-        name, sign, text = match.groups()
+        name, sign, text = split_parameter(word)
         if name in parameters:
             raise SettingError(f"The parameter {name} is given twice.")
         is_json = sign == ":="
+        path = ""
         if text.startswith("@") or (is_json and text == "-"):
             path = text.removeprefix("@")
             if path == "-" and reads_stdin:
                 raise SettingError(f"{name}: stdin can be read for one parameter. Write the other one to a file.")
             reads_stdin = reads_stdin or path == "-"
             text = read_file(name, path)
-        parameters[name] = parse_value(name, text) if is_json else text
+        parameters[name] = parse_value(name, text, path) if is_json else text
     return parameters
 
 
@@ -111,10 +140,13 @@ def read_stdin() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def parse_value(name: str, text: str) -> Any:
+def parse_value(name: str, text: str, path: str) -> Any:
+    """Return the value of JSON, which is the content of a file if `path` is not empty, or of stdin if it is `-`."""
+    if path == "-" and not text.strip():
+        raise SettingError(f"{name}: stdin was empty. Write JSON to it.")
     try:
         return decode_json(text)
     except (ValueError, RecursionError) as error:
-        raise SettingError(
-            f"The value of {name} is not valid JSON: {error}. For a string, write {name}=TEXT."
-        ) from None
+        place = "stdin" if path == "-" else repr(path) if path else f"The value of {name}"
+        advice = f"For its text, write {name}=@{path}." if path else f"For a string, write {name}=TEXT."
+        raise SettingError(f"{name + ': ' if path else ''}{place} is not valid JSON: {error}. {advice}") from None

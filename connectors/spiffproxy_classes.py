@@ -14,7 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spiffproxy import KINDS, Unresolved, constructor_parameters, exception_text, find_classes, resolve_union
+from spiffproxy import (
+    KINDS,
+    Unresolved,
+    constructor_parameters,
+    exception_text,
+    find_classes,
+    json_type,
+    resolve_union,
+)
 
 SIGNATURE = "execute(self, config, task_data)"
 
@@ -91,9 +99,13 @@ def check_class(cls: type, kind: str, first: dict[str, type], file: Path) -> Ite
     if KINDS[kind] == "execute":
         yield from check_execute(cls, file)
     errors = inspect.getattr_static(cls, "errors", None)
+    words = f'errors of {name} must map error codes to what to do: errors = {{"NoAnswer": "try again"}}'
     if not isinstance(errors, (Mapping, type(None))) and not hasattr(errors, "__get__"):
-        words = 'must map error codes to what to do: errors = {"NoAnswer": "try again"}'
-        yield f"{find_line(cls, 'errors', file)}: errors of {name} {words}"
+        yield f"{find_line(cls, 'errors', file)}: {words}"
+    for code, text in errors.items() if isinstance(errors, dict) else ():
+        if not isinstance(code, str) or not isinstance(text, str):
+            wrong, value = (f"the value of {code!r}", text) if isinstance(code, str) else ("a code", code)
+            yield f"{find_line(cls, 'errors', file)}: {words}; {wrong} is {json_type(value)}, not a string"
 
 
 def describe_without_method(cls: type, kind: str, file: Path) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import spiffproxy
 from spiffproxy import (
     KINDS,
+    LIST_SECONDS,
     OPTIONS,
     Entry,
     Proxy,
@@ -104,12 +105,16 @@ def run_subcommand(arguments: argparse.Namespace, environ: Mapping[str, str], ou
     if subcommand == "pack":
         return import_part("spiffproxy_pack").print_pack(proxy, words[0], out)
     name = read_connector_name(words[0]) if words else ""
+    entry_id = read_entry_id(proxy, words[0]) if words and subcommand != "call" else ""
     if subcommand == "check":
         return import_part("spiffproxy_author").print_check(proxy, name, arguments.call, out)
     if subcommand == "list":
-        return print_list(proxy, name, arguments, out)
+        return print_list(proxy, name, entry_id, arguments, out)
     if arguments.help:
-        _, entry = proxy.connectors.find_entry("commands", words[0])
+        try:
+            _, entry = proxy.connectors.find_entry("commands", words[0])
+        except ProxyError as error:
+            raise import_part("spiffproxy_author").explain_error(proxy, words[0], error) from None
         print(*explain_entry(entry), sep="\n", file=out)
         return 0
     return import_part("spiffproxy_call").print_call(proxy, words[0], words[1:], out)
@@ -122,11 +127,34 @@ def read_connector_name(word: str) -> str:
     return packages[0][len("connector_") :] if packages else parts[0]
 
 
+def read_entry_id(proxy: Proxy, word: str) -> str:
+    """Return a word that is the id of a command, or of another entry, and "" for a word that names a connector.
+
+    Raises `ProxyError` if the connector has no such command, but others.
+    """
+    connector_name, _, name = word.partition("/")
+    connector = next((one for one in proxy.connectors if one.name == connector_name), None)
+    if not name or connector is None or not connector.wait_for_import(LIST_SECONDS):
+        return ""
+    names = [known for entries in connector.entries.values() for known in entries]
+    if name in names:
+        return word
+    if not names or connector.failures:  # which the whole list or check says
+        return ""
+    available = list_available(connector.entries["commands"]) + suggest_name(name, names)
+    message = f"The connector {connector_name!r} has no command {name!r}; {available}"
+    raise ProxyError(404, "command_not_found", message)
+
+
 def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[str]) -> None:
     """Raise SettingError if the subcommand is unknown, or does not accept these options or this number of arguments."""
     if subcommand not in SUBCOMMANDS:
-        message = f"{subcommand!r} is not a subcommand; {list_available(SUBCOMMANDS)}"
-        raise SettingError(message + suggest_name(subcommand, SUBCOMMANDS))
+        advice = suggest_name(subcommand, SUBCOMMANDS)
+        if subcommand in ("help", "version"):
+            advice = f"; write --{subcommand}"
+        elif "/" in subcommand:
+            advice = f"; write: python3 spiffproxy.py call {subcommand} [PARAMETER ...]"
+        raise SettingError(f"{subcommand!r} is not a subcommand; {list_available(SUBCOMMANDS)}{advice}")
     for flag, owner in OWNERS.items():
         name = setting_of(flag) if flag in OPTIONS else flag[2:]
         if owner != subcommand and getattr(arguments, name):
@@ -140,15 +168,17 @@ def check_arguments(arguments: argparse.Namespace, subcommand: str, words: list[
 # --- list ---------------------------------------------------------------------------------------------------------
 
 
-def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: TextIO) -> int:
-    """Print what one or all connectors offer, and what is wrong with them; return 1 if anything is broken."""
+def print_list(proxy: Proxy, name: str, entry_id: str, arguments: argparse.Namespace, out: TextIO) -> int:
+    """Print what one or all connectors offer, and what is wrong with them; return 1 if anything is broken.
+
+    If `entry_id` is not empty, only this one of the connector's entries is printed.
+    """
     if arguments.verbose:
         import_part("spiffproxy_describe")  # if it is missing, nothing else is printed
     state = import_part("spiffproxy_status").describe_state(proxy)
     names = [connector["name"] for connector in state["connectors"]]
     if name and name not in names:
-        advice = import_part("spiffproxy_author").advise_folder(name) or suggest_name(name, names)
-        raise ProxyError(404, "not_found", f"No connector {name!r} here; {list_available(names)}{advice}")
+        raise ProxyError(404, "not_found", import_part("spiffproxy_author").describe_unknown(proxy, name))
     connectors = [connector for connector in state["connectors"] if name in ("", connector["name"])]
     upstreams = [] if name else state["upstreams"]
     faults: list[str] = []
@@ -163,7 +193,7 @@ def print_list(proxy: Proxy, name: str, arguments: argparse.Namespace, out: Text
     for connector in proxy.connectors:
         if name in ("", connector.name) and not connector.import_timed_out:
             for kind in KINDS:
-                entries[kind] += connector.entries[kind].values()
+                entries[kind] += [one for one in connector.entries[kind].values() if entry_id in ("", one.id)]
     failures = [text for connector in connectors for text in describe_failures(connector)]
     explain = explain_entries if arguments.verbose else summarize_entries
     sections = {

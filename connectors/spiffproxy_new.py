@@ -15,6 +15,8 @@ from spiffproxy import SettingError
 if TYPE_CHECKING:
     from typing import TextIO
 
+CONNECTOR_NAME = re.compile("[a-z][a-z0-9_]*")
+COMMAND_NAME = re.compile("[A-Z][A-Za-z0-9]*")
 COMMAND = '''\
 from __future__ import annotations
 
@@ -96,13 +98,32 @@ def print_new(command_id: str, folders: str | None, out: TextIO) -> int:
 
 def check_names(command_id: str, connector: str, command: str) -> None:
     """Raise SettingError unless the names can be those of a package and of a class."""
-    if not re.fullmatch("[a-z][a-z0-9_]*", connector):
-        example = f"greetings/{command or 'Greet'}"
-        raise SettingError(f"{command_id!r} needs a connector in lower-case letters, digits and _, such as {example}")
-    if not re.fullmatch("[A-Z][A-Za-z0-9]*", command) or keyword.iskeyword(command):
-        raise SettingError(f"{command_id!r} needs a command that begins with a capital letter: {connector}/Greet")
+    example = suggest_id(connector, command)
+    if "/" in command:
+        raise SettingError(f"{command_id!r} has more than one /. Write CONNECTOR/COMMAND, such as {example}.")
+    if not CONNECTOR_NAME.fullmatch(connector):
+        words = "a connector of the letters a to z, digits and _, which begins with a letter"
+        raise SettingError(f"{command_id!r} needs {words}, such as {example}")
+    if not re.match("[A-Z]", command):
+        raise SettingError(f"{command_id!r} needs a command that begins with a capital letter of A to Z: {example}")
+    if not COMMAND_NAME.fullmatch(command):
+        raise SettingError(f"{command_id!r} needs a command that has only letters of A to Z and digits: {example}")
+    if keyword.iskeyword(command):
+        raise SettingError(f"{command_id!r} needs another command: {command} is a word of Python; such as {example}")
     if command == "Any":
         raise SettingError(f"{command_id!r}: what new writes uses the name {command}. Choose another name.")
+
+
+def suggest_id(connector: str, command: str) -> str:
+    """Return the id that is nearest to names, some of which may be refused: what no name can be is replaced."""
+    connector = re.sub("[^a-z0-9_]+", "_", connector.lower()).strip("_") if connector.isascii() else ""
+    words = re.split("[^A-Za-z0-9]+", command) if command.isascii() and "/" not in command else []
+    command = "".join(word[:1].upper() + word[1:] for word in words)
+    if not CONNECTOR_NAME.fullmatch(connector):
+        connector = "greetings"
+    if not COMMAND_NAME.fullmatch(command) or keyword.iskeyword(command) or command == "Any":
+        command = "Greet"
+    return f"{connector}/{command}"
 
 
 def refuse_to_hide(package: Path) -> None:

@@ -171,6 +171,13 @@ class D(metaclass=Meta):
         f"class C:\n    errors = ['NoAnswer']\n{EXECUTE}",
         [(2, r"errors of C must map error codes to what to do: errors = {\"NoAnswer\": \"try again\"}$")],
     ),
+    "a text of errors": (
+        f"class C:\n    errors = {{'A': 3, 4: 'b', 'C': 'c'}}\n{EXECUTE}",
+        [
+            (2, r"errors of C must map error codes to what to do: .*; the value of 'A' is a number, not a string$"),
+            (2, r"errors of C must map error codes to what to do: .*; a code is a number, not a string$"),
+        ],
+    ),
     "mutable default": (
         f"class C:\n    def __init__(self, a=(), b={{}}): pass\n{EXECUTE}",
         [(2, "all calls share the default of b; write None, and create the value in execute$")],
@@ -285,7 +292,7 @@ def test_an_authentication_without_its_method(check, write_connector, tmp_path):
 @pytest.mark.parametrize("name", ["nobody", "**nobody", "["])
 def test_a_connector_that_is_not_there(check, tmp_path, name):
     status, (line,) = check(name, "--connectors", tmp_path)
-    assert (status, line.startswith(f"There is no connector_{name} in any of: {tmp_path}, ")) == (1, True)
+    assert (status, line.startswith(f"No connector '{name}' here; there are: bamboohr, ")) == (1, True)
 
 
 def test_what_a_connector_lacks(check, write_connector, tmp_path):

@@ -183,6 +183,18 @@ def test_call_sees_the_error_in_a_version_1_result():
         (["serve", "http"], "serve is given 1 arguments; write: python3 spiffproxy.py serve$"),
         (["nothing"], "'nothing' is not a subcommand; there are: serve, list, call, "),
         (["lst"], "did you mean list.$"),
+        (["help"], "'help' is not a subcommand; .*; write --help$"),
+        (["version"], "; write --version$"),
+        (["greetings/Greet", "name=x"], r"; write: python3 spiffproxy.py call greetings/Greet \[PARAMETER ...\]$"),
+        (
+            ["call", "secret=x", "a/B"],
+            "The first argument of call is CONNECTOR/COMMAND. Write the parameter secret after",
+        ),
+        (["call", "example/Echo", "value", "=", "x"], "'value' is not a parameter.* without blanks around the =.$"),
+        (["call", "example/Echo", "value=", "x"], "'x' is not a parameter.* without blanks around the =.$"),
+        (["check", "smtp", "--call", "SendEmail", "a=b"], "a connector and a command; write --call smtp/SendEmail$"),
+        (["check", "--call", "SendEmail"], "write --call CONNECTOR/SendEmail$"),
+        (["check", "--call", "secret=x", "smtp/SendEmail"], "write --call smtp/COMMAND$"),
         (["--nothing"], "--nothing is not an option; --help lists them"),
         (["--prot", "80"], "--prot is not an option; did you mean --port.$"),
         (["list", "--port", "80"], "--port is an option of serve, not of list"),
@@ -409,12 +421,29 @@ def test_new_refuses_what_would_not_work(tmp_path, arguments, words):
 
 
 @pytest.mark.parametrize(
-    "name", ["greetings", "Greetings/Hello", "greetings/hello", "a b/Hello", "../x/Y", "a/B/C", "/A"]
+    ("name", "words"),
+    [
+        ("letters", "begins with a capital letter of A to Z: letters/Greet"),
+        ("letters/write", "begins with a capital letter of A to Z: letters/Write"),
+        ("letters/Write_Now", "has only letters of A to Z and digits: letters/WriteNow"),
+        ("letters/Grüße", "has only letters of A to Z and digits: letters/Greet"),
+        ("letters/None", "None is a word of Python; such as letters/Greet"),
+        ("Letters/write", "a connector of the letters a to z, digits and _, .* such as letters/Write"),
+        ("a b/any", "a connector of the letters a to z, digits and _, .* such as a_b/Greet"),
+        ("9/A", "which begins with a letter, such as greetings/A"),
+        ("/A", "which begins with a letter, such as greetings/A"),
+        ("grüße/A", "which begins with a letter, such as greetings/A"),
+        ("../x/Y", r"has more than one /. Write CONNECTOR/COMMAND, such as greetings/Greet\."),
+        ("a/B/C", r"has more than one /. Write CONNECTOR/COMMAND, such as a/Greet\."),
+    ],
 )
-def test_new_refuses_names_that_python_does_not_have(tmp_path, name):
+def test_new_refuses_names_that_python_does_not_have(tmp_path, name, words):
+    """And proposes one that it accepts."""
     ended = run_proxy("new", name, cwd=tmp_path)
     assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert re.search(r"such as greetings/|begins with a capital letter", ended.stderr)
+    assert re.search(f"{words}$", ended.stderr)
+    proposed = ended.stderr.split()[-1].rstrip(".")
+    assert run_proxy("new", proposed, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -441,7 +470,98 @@ def test_a_connector_may_be_named_in_any_way(tmp_path):
         assert run_proxy("check", word, "--connectors", "my", cwd=tmp_path).returncode == 0
     for subcommand in "list", "check":
         ended = run_proxy(subcommand, "greetings", cwd=tmp_path)
-        assert "; add --connectors my, which has it\n" in ended.stdout + ended.stderr
+        assert re.search(
+            "No connector 'greetings' here; .*; add --connectors my, which has it\n", ended.stdout + ended.stderr
+        )
+
+
+@pytest.mark.parametrize("subcommand", ["list", "check"])
+def test_a_command_that_a_connector_does_not_have(subcommand):
+    """Is told; a module that cannot be imported may have it, and is told instead."""
+    ended = run_proxy(subcommand, "example/Eco", *EXAMPLES)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    there = "there are: CombineStrings, Echo, Fail, Inner, Status, Wait; did you mean Echo?"
+    assert ended.stderr.endswith(f"spiffproxy: The connector 'example' has no command 'Eco'; {there}\n")
+    ended = run_proxy(subcommand, "xero/OAut")
+    assert ended.stderr.endswith(" no command 'OAut'; there are: CreateInvoice, GetCurrencies; did you mean OAuth?\n")
+    ended = run_proxy(subcommand, "half/Bad", *EXAMPLES)
+    assert (ended.returncode, "has no command" in ended.stderr) == (1, False)
+    assert "No module named 'a_module_that_nobody_has'" in ended.stdout
+
+
+def test_list_of_one_command():
+    ended = run_proxy("list", "example/Wait", *EXAMPLES)
+    assert (ended.returncode, ended.stdout) == (0, "Commands (* required)\n  example/Wait(seconds: int)\n\n")
+    ended = run_proxy("list", "xero/OAuth")
+    assert (ended.returncode, ended.stdout) == (0, "Authentications\n  xero/OAuth()\n\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("greetings/Greet", "No connector 'greetings' here; .*; add --connectors my, which has it"),
+        ("greetings", "No connector 'greetings' here; .*; add --connectors my, which has it"),
+        (
+            "empty/A --connectors my",
+            "'empty' has no command 'A'; there are none; python3 spiffproxy.py check empty --connectors .*/my says why",
+        ),
+        (
+            "odd/A --connectors my",
+            "No connector 'odd' here; .*; python3 spiffproxy.py check odd --connectors .*/my says why",
+        ),
+        ("greetings --connectors my", "'greetings' is not a command; write one of: greetings/Greet"),
+        ("greetings/Great --connectors my", "there are: Greet; did you mean Greet."),
+    ],
+)
+def test_call_says_what_helps(tmp_path, words, message):
+    """If there is no such command; so does its help."""
+    run_proxy("new", "greetings/Greet", cwd=tmp_path)
+    for file in "connector_empty/__init__.py", "connector_empty/commands/__init__.py", "odd/commands/a.py":
+        (tmp_path / "my" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "my" / file).touch()
+    ended = run_proxy("call", *words.split(), cwd=tmp_path)
+    error = json.loads(ended.stdout)["error"]
+    assert (ended.returncode, error["error_code"]) == (1, "command_not_found")
+    assert re.search(f"{message}$", error["message"])
+    if message.endswith("says why"):
+        check = re.search("spiffproxy.py (.*) says why", error["message"])
+        ended = run_proxy(*shlex.split(check[1]), cwd=tmp_path)
+        assert re.search("connector_empty: offers nothing|odd: is not found under this name", ended.stdout)
+    ended = run_proxy("call", "--help", *words.split(), cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"spiffproxy: {error['message']}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "line"),
+    [
+        ("http/GetRequestV2", 'headers={"A":"b"}', "headers was given as text: write headers:='…' for JSON"),
+        ("http/GetRequestV2", "headers=@f.json", "headers was given as text: write headers:=@f.json for JSON"),
+        ("http/GetRequest", "headers=@a b", "headers was given as text: write 'headers:=@a b' for JSON"),
+        ("http/GetRequestV2", 'headers:="text"', None),
+        ("example/Fail", "secret=headers", None),
+    ],
+)
+def test_call_says_how_to_write_json(tmp_path, command, word, line):
+    """For a parameter that is given as text; the message for the author of a diagram is about quotes."""
+    for name in "f.json", "a b":
+        (tmp_path / name).write_text('{"A": "b"}')
+    words = ["url=http://127.0.0.1:1", word] if command.startswith("http") else [word]
+    ended = run_proxy("call", *EXAMPLES, command, *words, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert [text for text in ended.stderr.splitlines() if "was given as text" in text] == ([line] if line else [])
+
+
+def test_call_names_the_file_that_is_not_json(tmp_path):
+    (tmp_path / "f.txt").write_text("Jane")
+    ended = run_proxy("call", "example/Echo", *EXAMPLES, "value:=@f.txt", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("spiffproxy: value: 'f.txt' is not valid JSON: Expecting value")
+    assert ended.stderr.endswith(". For its text, write value=@f.txt.\n")
+    command = [sys.executable, str(MODULE), "call", "example/Echo", *EXAMPLES, "value:=-"]
+    for text, message in ("", "stdin was empty. Write JSON to it."), ("x", "stdin is not valid JSON: "):
+        ended = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith(f"spiffproxy: value: {message}")
 
 
 def test_call_describes_a_command_whose_package_is_missing(write_connector, tmp_path):
