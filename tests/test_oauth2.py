@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 import time
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus
 
 import pytest
 from conftest import JSON, at_once, free_port, serve_http, serve_nobody
@@ -594,7 +594,7 @@ def test_a_provider_that_repeats_the_secrets(call, provider, oauth2, caplog, fil
     """Plain, URL-encoded and in base64, also if the words are cut."""
     caplog.set_level(logging.DEBUG)
     credentials = base64.b64encode(f"{quote_plus(oauth2['client_id'])}:{quote_plus(SECRET)}".encode()).decode()
-    words = f"{filler}client_secret={SECRET} {quote_plus(SECRET)} refresh_token=refresh-1 Basic {credentials}"
+    words = f"{filler}client_secret={SECRET} {quote_plus(SECRET)} {quote(SECRET)} refresh_token=refresh-1 Basic {credentials}"
     provider.refuse = 400, {}, json.dumps({"error": SECRET, "error_description": words}).encode()
     answer = call(oauth2={**oauth2, "refresh_token": "refresh-1"})
     assert outcome(answer) == ("OAuth2Error", 400)
@@ -669,6 +669,98 @@ def test_a_redirect_that_repeats_the_token(call, upstream, response_format):
     answered = call()
     assert answered["error"]["message"].endswith("/***")
     assert "access-token" not in shown + json.dumps(answered)
+
+
+TOKEN = "AbCd+EfGh/IjKl+MnOp=="
+WRITTEN = [
+    r"AbCd\u002BEfGh\/IjKl\u002BMnOp==",
+    r"AbCd\u002bEfGh/IjKl\u002bMnOp\u003d\u003D",
+    "AbCd&#43;EfGh&#x2F;IjKl&#0043;MnOp&#x3D;&#X003d;",
+    "AbCd&plus;EfGh&sol;IjKl+MnOp&equals;&equals;",
+    "AbCd%2BEfGh/IjKl%2BMnOp%3D%3D",
+    "AbCd%2bEfGh%2fIjKl%2bMnOp%3d=",
+]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "utf-32-be"])
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize(
+    ("status", "content_type", "response_format"),
+    [
+        (400, JSON, "auto"),
+        (200, JSON, "text"),
+        (200, JSON, "file"),
+        (200, "text/html", "auto"),
+        (500, "text/html", None),
+    ],
+)
+def test_an_upstream_that_escapes_the_token(
+    call, provider, upstream, status, content_type, response_format, written, charset
+):
+    """As JSON, HTML and URLs may be written."""
+    provider.more["access_token"] = TOKEN
+    content_type = f"{content_type}; charset={charset}"
+    body = f'{{"error": "bad token {written}"}}'.encode(charset)
+    upstream.answer = lambda request: (status, {"Content-Type": content_type, "X-Token": written}, body)
+    answer = call(response_format=response_format, include_response_headers=True)
+    content = answer["command_response"]["body"].get("content_base64")
+    shown = json.dumps(answer) + (base64.b64decode(content).decode(charset) if content else "")
+    assert "bad token ***" in shown
+    assert "AbCd" not in shown
+
+
+@pytest.mark.parametrize("written", WRITTEN[-2:])
+def test_a_redirect_that_escapes_the_token(call, provider, upstream, written):
+    provider.more["access_token"] = TOKEN
+    upstream.answer = lambda request: (
+        (302, {"Location": f"/x/{written}"}, b"") if request.path == "/" else (200, {}, b"")
+    )
+    shown = json.dumps(call())
+    assert "/x/***" in shown
+    assert "AbCd" not in shown
+
+
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        ("Bearer TOKEN\r\n\r\n", "InvalidResponse"),
+        ("HTTP/1.1 TOKEN\r\n\r\n", "InvalidResponse"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: TOKEN\r\n\r\n", "InvalidResponse"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: TOKEN\r\n\r\n", "InvalidResponse"),
+        ("HTTP/1.1 200 OK\r\nContent-Length TOKEN\r\n\r\n", "InvalidResponse"),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: TOKEN\r\nContent-Length: 1\r\n\r\nx", "ContentDecodingError"),
+        ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://a TOKEN/\r\n\r\n", "InvalidURL"),
+        ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: TOKEN:/\r\n\r\n", "InvalidSchema"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_a_message_has_no_part_of_the_token(call, provider, raw_server, start, code):
+    """Of a response that is not valid, a message would have the first 80 characters."""
+    token = provider.more["access_token"] = "tOkEn" * 50
+    server = raw_server(lambda connection, number: connection.recv(9999) and start.replace("TOKEN", token).encode())
+    answer = call(url=server.url)
+    assert answer["error"]["error_code"] == code
+    assert f"The response is invalid ({code}). It is not quoted" in answer["error"]["message"]
+    assert "tOkEn" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("auth", ["basic", "post"])
+@pytest.mark.parametrize(
+    "start", ["SENT junk", "HTTP/1.1 SENT", "HTTP/1.1 200 OK\r\nContent-Length: SENT"], ids=lambda value: value[:13]
+)
+def test_a_token_endpoint_that_repeats_the_secrets_in_place_of_http(call, oauth2, raw_server, caplog, auth, start):
+    caplog.set_level(logging.DEBUG)
+    credentials = f"{quote_plus(oauth2['client_id'])}:{quote_plus(SECRET)}"
+    basic = base64.b64encode(credentials.encode()).decode()
+    sent = f"Authorization: Basic {basic}" if auth == "basic" else f"client_secret={quote_plus(SECRET)}"
+    server = raw_server(
+        lambda connection, number: connection.recv(9999) and f"{start}\r\n\r\n".replace("SENT", sent).encode()
+    )
+    answer = call(oauth2={**oauth2, "token_url": server.url, "auth": auth})
+    assert outcome(answer) == ("OAuth2Error", 502)
+    assert "gave no token: The response is invalid (InvalidResponse)." in answer["error"]["message"]
+    shown = json.dumps(answer) + caplog.text
+    assert not any(word in shown for word in ("s3cret", basic[:20]))
 
 
 def test_nothing_secret_is_in_a_repr(imports):

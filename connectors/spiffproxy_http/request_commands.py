@@ -13,7 +13,7 @@ from spiffproxy_http.command import error_result, result
 from spiffproxy_http.content import decode_text, parse_body, parse_json, parse_xml_body
 from spiffproxy_http.errors import RequestError, invalid_parameter
 from spiffproxy_http.headers import check_headers, join_headers
-from spiffproxy_http.hiding import hide_in_json, hide_in_response
+from spiffproxy_http.hiding import describe_error, hide_in_json, hide_in_response
 from spiffproxy_http.request import encode_json
 from spiffproxy_http.url import parse_url
 
@@ -122,6 +122,8 @@ class RequestV2(RequestV1):
             envelope = result(client.content, logs)
         except RequestError as error:
             response = error.response
+            if tokens:
+                error.args = (describe_error(error),)
             envelope = error_result(error, logs)
             if response is not None:
                 envelope["command_response"]["body"] = client.content

@@ -19,7 +19,7 @@ from urllib.parse import quote_plus
 
 from spiffproxy_http import client_certs, hosts
 from spiffproxy_http.errors import RequestError
-from spiffproxy_http.hiding import hide
+from spiffproxy_http.hiding import describe_error, hide
 from spiffproxy_http.oauth2 import App, provider_error, request_token_set
 from spiffproxy_http.url import parse_url
 
@@ -233,7 +233,8 @@ def request_token(grant: Grant, refresh_token: str, client: Client) -> dict[str,
         if error.http_status in (400, 403):  # a setting is wrong, or the host is not allowed
             raise
         http_status = 503 if error.error_code in TEMPORARY_CODES else 502
-        raise RequestError("OAuth2Error", f"{describe(grant)} gave no token: {error}", http_status) from None
+        message = f"{describe(grant)} gave no token: {describe_error(error)}"
+        raise RequestError("OAuth2Error", message, http_status) from None
     if status >= 300 or not is_token(token_set.get("access_token")):
         raise refusal(grant, status, token_set, [grant.client_secret, grant.refresh_token, refresh_token])
     # Apigee has its own name for Bearer; a token of another type would need more than a header (RFC 6749 section 7.1)
