@@ -712,7 +712,8 @@ def find_connector_names() -> list[str]:
     # pkgutil looks at each file of a folder, which takes long for an installation; what is no folder may be an archive
     places = [place for place in sys.path if not os.path.isdir(place) or any(Path(place).glob("connector_*"))]  # noqa: PTH112
     names = {module.name for module in pkgutil.iter_modules(places) if module.ispkg}
-    if any(not getattr(finder, "__module__", "").startswith("_frozen_importlib") for finder in sys.meta_path):
+    known = ("_frozen_importlib", "_distutils_hack")  # Python's own, and setuptools' for distutils alone
+    if any(not getattr(finder, "__module__", "").startswith(known) for finder in sys.meta_path):
         with suppress(ProxyError):  # import hooks, as of editable installs; only metadata names what they find
             names |= import_part("spiffproxy_settings").find_hooked_packages()
     return sorted(name[len("connector_") :] for name in names if name.startswith("connector_"))
