@@ -80,9 +80,9 @@ def complete_settings(settings: Settings) -> list[str]:
     check_by_ending(values)
     check_ca_bundle(values)
     if "CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS" in values:
-        check_allowed_hosts(str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
+        check_by_part("spiffproxy_http.hosts", "read_allowed_hosts", str(values["CONNECTOR_PROXY_HTTP_ALLOWED_HOSTS"]))
     if values.get("CONNECTOR_PROXY_HTTP_CLIENT_CERTS"):
-        check_client_certs(str(values["CONNECTOR_PROXY_HTTP_CLIENT_CERTS"]))
+        check_by_part("spiffproxy_http.tls", "check_client_certs", str(values["CONNECTOR_PROXY_HTTP_CLIENT_CERTS"]))
     check_sign_in_urls(settings)
     return find_misspelled(values)
 
@@ -212,21 +212,13 @@ def find_nearest_setting(name: str) -> str:
     return PREFIX + close[0] if close else ""
 
 
-def check_allowed_hosts(text: str) -> None:
+def check_by_part(name: str, check: str, text: str) -> None:
+    """Have a part check a setting; the message of its RequestError names the setting."""
     try:
-        import_part("spiffproxy_http.hosts").read_allowed_hosts(text)
+        getattr(import_part(name), check)(text)
     except ProxyError:
         raise
-    except Exception as error:  # RequestError, whose message names the setting
-        raise SettingError(str(error)) from None
-
-
-def check_client_certs(text: str) -> None:
-    try:
-        import_part("spiffproxy_http.tls").check_client_certs(text)
-    except ProxyError:
-        raise
-    except Exception as error:  # RequestError, whose message names the setting
+    except Exception as error:
         raise SettingError(str(error)) from None
 
 

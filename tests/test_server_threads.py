@@ -243,7 +243,7 @@ def test_what_a_connector_sets_for_its_sockets_is_not_for_the_servers(start_serv
     assert call(server, f"{name}/C")[0] == 200
     with connect(server) as connection:
         connection.sendall(HEAD)
-        time.sleep(0.3)
+        time.sleep(0.3)  # longer than that timeout
         connection.sendall(b"\r\n")
         assert read_answer(connection)[0] == 200
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from connector_smtp.values import encode_domain, is_address_literal, is_domain, read_text, show
+from spiffproxy_http.excerpts import show
+from spiffproxy_http.files import read_line
+
+from connector_smtp.values import encode_domain, is_address_literal, is_domain
 
 MAX_ADDRESS = 254  # octets (RFC 5321 section 4.5.3.1.3)
 PIECE = re.compile(
@@ -44,7 +47,7 @@ def read_addresses(parameter: str, value: Any) -> list[Mailbox]:
             raise ValueError(
                 f"{parameter} contains a line break: {show(text)}. Use commas between addresses, or a list."
             )
-        content = read_text(parameter, text, one_line=True).strip(" \t,")
+        content = read_line(parameter, text).strip(" \t,")
         for pieces in split(parameter, content):
             mailboxes.append(read_mailbox(parameter, content, pieces))
     return mailboxes

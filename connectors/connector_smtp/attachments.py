@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from spiffproxy_http.files import read_file
-
-from connector_smtp.values import read_text
+from spiffproxy_http.files import read_file, read_line
 
 
 class Attachment(NamedTuple):
@@ -23,5 +21,5 @@ def read_attachments(value: Any) -> list[Attachment]:
 
 def read_attachment(place: str, item: Any) -> Attachment:
     filename, media_type, parameters, content = read_file(place, item)
-    filename = read_text(f"{place}: filename", filename or "attachment", one_line=True)
+    filename = read_line(f"{place}: filename", filename or "attachment")
     return Attachment(filename, media_type, parameters, content)

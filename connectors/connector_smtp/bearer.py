@@ -8,12 +8,12 @@ import re
 from typing import Any
 
 from spiffproxy_http import Client, RequestError
+from spiffproxy_http.excerpts import show
 from spiffproxy_http.hiding import hide
 from spiffproxy_http.sockets import seconds_until
 from spiffproxy_http.tokens import Grant, is_token, read_grant, read_string, token_cache
 
 from connector_smtp.errors import ERRORS, TokenError
-from connector_smtp.values import show
 
 PARAMETER = "smtp_oauth2"
 

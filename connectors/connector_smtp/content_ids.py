@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from connector_smtp.values import read_text, show
+from spiffproxy_http.excerpts import show
+from spiffproxy_http.files import read_text
 
 # an id of RFC 5322 section 3.6.4, but its domain may be missing; without what a URL or HTML would have to escape
 CONTENT_ID = re.compile(r"[A-Za-z0-9!$*+._=~-]{1,200}(?:@[A-Za-z0-9!$*+._=~-]{1,200})?")

@@ -6,6 +6,9 @@ import itertools
 import re
 from typing import Any
 
+from spiffproxy_http.excerpts import show
+from spiffproxy_http.files import read_line
+
 from connector_smtp.addresses import read_addresses
 from connector_smtp.headers import (
     MAX_LINE_BYTES,
@@ -16,7 +19,6 @@ from connector_smtp.headers import (
     fold,
     split_at_blanks,
 )
-from connector_smtp.values import read_text, show
 
 NAME = re.compile("[!-9;-~]{1,75}")  # RFC 5322 section 2.2, and short enough for a line
 # the headers that the command writes, each with the parameter for it
@@ -61,7 +63,7 @@ def check_name(name: str) -> None:
 def encode_header(name: str, value: Any) -> str:
     """Return a header field, or an empty string if it has no value."""
     place = f"email_headers: {name}"
-    text = read_text(place, "" if value is None else value, one_line=True).strip(" \t")
+    text = read_line(place, "" if value is None else value).strip(" \t")
     if not text:
         return ""
     if name.lower() in ADDRESS_HEADERS:

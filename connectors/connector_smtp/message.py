@@ -9,11 +9,12 @@ from email import quoprimime
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spiffproxy_http.files import read_line, read_text
+
 from connector_smtp.attachments import Attachment, read_attachments
 from connector_smtp.content_ids import read_content_ids
 from connector_smtp.custom_headers import encode_headers
 from connector_smtp.headers import MAX_LINE_BYTES, encode_mailboxes, encode_parameters, encode_text
-from connector_smtp.values import read_text
 
 if TYPE_CHECKING:
     from connector_smtp.addresses import Mailbox
@@ -45,7 +46,7 @@ def compose(
     headers: dict[str, Any] | None,
 ) -> bytes:
     """Return the message; raise ValueError that names the parameter that is invalid."""
-    fields = [encode_text("Subject", read_text("email_subject", subject, one_line=True))]
+    fields = [encode_text("Subject", read_line("email_subject", subject))]
     for name, mailboxes in ("From", [sender]), ("To", to), ("Cc", cc), ("Reply-To", reply_to):
         if mailboxes:
             fields.append(encode_mailboxes(name, mailboxes))

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import unicodedata
 from typing import Any
 
-from spiffproxy_http.excerpts import name_type
+from spiffproxy_http.excerpts import show
+from spiffproxy_http.files import read_text
 
-MAX_SHOWN = 100  # characters of a value in a message
 MAX_DOMAIN = 253  # RFC 1035 section 2.3.4, without the length bytes
 LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # with the underscore that many private names have
 DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 ADDRESS_LITERAL = re.compile(r"\[(?:IPv6:(?P<v6>[^\]]+)|(?P<v4>[^\]]+))\]", re.IGNORECASE)  # RFC 5321 section 4.1.3
-
-
-def show(value: Any) -> str:
-    """Return a value for a message, as JSON; of an object or a list only what it is."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()  # without halves of surrogate pairs
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
-
-
-def read_text(parameter: str, value: Any, *, one_line: bool = False) -> str:
-    """Return a string that can be sent; a line break in a header would let its author add other headers."""
-    if not isinstance(value, str):
-        raise ValueError(f"{parameter} must be a string, but is {name_type(value)}.")
-    if one_line and (len(f"{value}.".splitlines()) > 1 or "\0" in value):
-        raise ValueError(f"{parameter} contains a line break or a null character. Remove it.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{parameter} contains half of a surrogate pair. Remove it.") from None
-    return value
 
 
 def read_login(user: str | None, password: str | None) -> tuple[str, str]:
